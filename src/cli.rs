@@ -1,0 +1,89 @@
+//! The command line: one handler per verb, results on stdout, messages on stderr.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but frames were lost or unreadable.
+
+mod demo;
+mod models;
+mod replay;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Camera images in, people out: faces, identities and emotions for social robots.
+#[derive(Debug, Parser)]
+#[command(name = "rostro", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print the result as JSON on stdout.
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Say more on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Replay(replay::ReplayArgs),
+    Models(models::ModelsArgs),
+}
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Everything was done.
+    Done,
+    /// Finished, but frames were lost or unreadable: exit code 3.
+    Incomplete,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug)]
+struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Prints the result: `value` as JSON when asked for, else `text`. A closed pipe is not an error.
+    fn result(self, value: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {
+        let printed = if self.json { serde_json::to_string_pretty(value)? } else { text.trim_end().to_owned() };
+        match writeln!(std::io::stdout(), "{printed}") {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Parses the arguments, runs the command, and turns its end into an exit code.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.verbose);
+    let output = Output { json: cli.json };
+    let ended = match cli.command {
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Replay(args) => replay::run(&args, output),
+        Command::Models(args) => models::run(&args, output),
+    };
+    match ended {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => ExitCode::from(3),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info,rostro=debug",
+        _ => "debug,rostro=trace",
+    };
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).without_time().init();
+}

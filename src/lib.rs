@@ -1,0 +1,27 @@
+//! rostro: camera images in, people out.
+//!
+//! ```text
+//! bytes ─▶ Frame ─▶ Detections ─▶ AlignedCrops ─▶ Features ─▶ Tracks ─▶ People ─▶ bytes
+//! wire     frame     detect        landmarks,      embed       track     people    wire
+//!                                  align           emotion     gallery
+//! ```
+//!
+//! Everything between the two ends is synchronous, reads no clock and does no I/O; the caller owns
+//! the buffers. `pipeline` is the only module that knows the order.
+#![forbid(unsafe_code)]
+
+pub mod align;
+pub mod cli;
+pub mod config;
+pub mod detect;
+pub mod embed;
+pub mod emotion;
+pub mod frame;
+pub mod gallery;
+pub mod geometry;
+pub mod ids;
+pub mod inference;
+pub mod model;
+pub mod people;
+pub mod time;
+pub mod track;

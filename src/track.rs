@@ -1,0 +1,68 @@
+//! Stage *track*: which face of this frame is which face of the last. Ages are seconds of image
+//! time, so displaced frames and low rates change nothing.
+
+use crate::detect::Detection;
+use crate::embed::Embedding;
+use crate::emotion::EmotionScores;
+use crate::geometry::{BBox, ImagePx};
+use crate::ids::FaceId;
+use crate::time::Stamp;
+
+/// A detection and what was measured on it. Features are optional: not every face is embedded in
+/// every frame.
+#[derive(Clone)]
+pub struct Observation {
+    /// Box, score, landmarks.
+    pub detection: Detection,
+    /// Fitness for recognition, 0..=1.
+    pub quality: f32,
+    /// This look's embedding.
+    pub embedding: Option<Embedding>,
+    /// This look's expression.
+    pub emotion: Option<EmotionScores>,
+}
+
+/// Life of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackState {
+    /// New; not yet published.
+    Tentative,
+    /// Published.
+    Confirmed,
+    /// Was confirmed, not seen in this frame; coasting on its prediction.
+    Lost,
+}
+
+/// A face over time, as of the last update.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Public id, fixed from birth.
+    pub face_id: FaceId,
+    /// Where in its life.
+    pub state: TrackState,
+    /// The detection's box when observed, else the predicted one.
+    pub bbox: BBox<ImagePx>,
+    /// Last detection that belonged to the track.
+    pub last_detection: Detection,
+    /// Index of this frame's observation, `None` while coasting.
+    pub observation: Option<usize>,
+    /// Stamp of the first detection.
+    pub first_seen: Stamp,
+    /// Stamp of the latest detection.
+    pub last_seen: Stamp,
+}
+
+/// Connects faces over time for one camera. It cannot fail, and an update without faces still ages
+/// every track.
+pub trait Tracker: Send {
+    /// The live track that a face at `bbox` would most likely continue, without changing anything.
+    /// The pipeline asks before it decides which faces to embed.
+    fn expect(&self, stamp: Stamp, bbox: &BBox<ImagePx>) -> Option<FaceId>;
+
+    /// Takes the faces of one frame; replaces the contents of `out` by all live tracks, oldest
+    /// first. Stamps must not go backwards: call [`Tracker::reset`] when they do.
+    fn update(&mut self, stamp: Stamp, seen: &[Observation], out: &mut Vec<Track>);
+
+    /// Forgets every track (but never reuses a face id).
+    fn reset(&mut self);
+}
