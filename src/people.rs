@@ -102,3 +102,62 @@ pub struct People {
     /// The people.
     pub people: Vec<Person>,
 }
+
+/// What changed; the numbers are those of `PersonEvent.msg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A face was confirmed.
+    FaceAppeared = 0,
+    /// A confirmed face is gone, its coasting over.
+    FaceLost = 1,
+    /// A person was recognised for the first time in this visit.
+    PersonIdentified = 2,
+    /// A person known from an earlier visit was recognised again.
+    PersonReturned = 3,
+    /// A person was added to the gallery.
+    PersonCreated = 4,
+    /// A recognised person has not been seen for `people.leave_secs`.
+    PersonLeft = 5,
+    /// A person's name changed.
+    PersonRenamed = 6,
+    /// `person_id` was kept, `other_person_id` absorbed.
+    PersonMerged = 7,
+    /// Everything about a person was removed.
+    PersonForgotten = 8,
+    /// The stable expression label changed.
+    ExpressionChanged = 9,
+    /// A person began to look at the camera.
+    AttentionGained = 10,
+    /// A person stopped looking at the camera.
+    AttentionLost = 11,
+    /// One more sample of a running enrolment.
+    EnrolmentProgress = 12,
+}
+
+/// One change, as `PersonEvent.msg` carries it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersonEvent {
+    /// Logical camera.
+    pub camera: CameraId,
+    /// Acquisition time of the frame in which it was decided.
+    pub stamp: Stamp,
+    /// Optical frame of the camera.
+    pub frame_id: String,
+    /// What changed.
+    pub kind: EventKind,
+    /// The face concerned, if any.
+    pub face_id: Option<FaceId>,
+    /// The person concerned, if any.
+    pub person_id: Option<PersonId>,
+    /// The person absorbed by a merge.
+    pub other_person_id: Option<PersonId>,
+    /// The person's name, if any.
+    pub name: Option<String>,
+    /// Label, hint or reason; often empty.
+    pub detail: String,
+    /// Confidence of the identity or of the face, 0..=1.
+    pub confidence: f32,
+    /// Seconds since the person was last seen, [`EventKind::PersonReturned`] only; else 0.
+    pub absent_for_secs: f32,
+}
