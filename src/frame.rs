@@ -3,6 +3,10 @@
 //! `rgb8` and `bgr8` are borrowed as they are; every other encoding is converted once, into a
 //! buffer that [`Decoder`] keeps between frames.
 
+mod bayer;
+mod compressed;
+mod raw;
+
 use crate::ids::CameraId;
 use crate::time::Stamp;
 
@@ -95,6 +99,16 @@ pub enum DecodeError {
         /// Most columns or rows accepted.
         limit: u32,
     },
+    /// More memory than a picture is worth; a few bytes of a corrupt file can claim this.
+    #[error("image of {width}x{height} pixels has more than {limit} pixels")]
+    TooManyPixels {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Most pixels accepted.
+        limit: u32,
+    },
     /// `step` is less than a row needs.
     #[error("step of {step} bytes is smaller than a row of {needed} bytes ({width} pixels of {encoding})")]
     StepTooSmall {
@@ -125,15 +139,17 @@ pub enum DecodeError {
         /// As received.
         encoding: String,
     },
-    /// 4:2:2 and 4:2:0 need even sizes, Bayer needs two rows and columns.
-    #[error("{encoding} image of {width}x{height} pixels: both must be even")]
+    /// The encoding shares samples between neighbouring pixels, so its sizes must be even.
+    #[error("{encoding} image of {width}x{height} pixels: {must_be_even} must be even")]
     OddSize {
         /// Encoding name.
-        encoding: String,
+        encoding: &'static str,
         /// Columns.
         width: u32,
         /// Rows.
         height: u32,
+        /// Which sides the encoding wants even.
+        must_be_even: &'static str,
     },
     /// Neither JPEG nor PNG by its first bytes.
     #[error("compressed image (format \"{format}\") is neither JPEG nor PNG")]
@@ -141,10 +157,18 @@ pub enum DecodeError {
         /// As received.
         format: String,
     },
+    /// A sound file of a kind that no camera sends.
+    #[error("{format} image with {what} is not supported")]
+    Unsupported {
+        /// JPEG or PNG.
+        format: &'static str,
+        /// What is special about it.
+        what: String,
+    },
     /// The file inside is damaged.
     #[error("damaged {format} image: {reason}")]
     Damaged {
-        /// JPEG or PNG.
+        /// JPEG, PNG or the raw encoding.
         format: &'static str,
         /// What the decoder said.
         reason: String,
@@ -154,8 +178,25 @@ pub enum DecodeError {
 /// Largest width or height accepted, so that a corrupt header cannot ask for all memory.
 pub const MAX_SIDE: u32 = 16_384;
 
-fn known_encodings() -> &'static str {
-    "rgb8 bgr8 rgba8 bgra8 mono8 mono16 yuv422_yuy2 yuyv uyvy nv12 nv21 bayer_rggb8 bayer_bggr8 bayer_gbrg8 bayer_grbg8"
+/// Most pixels accepted: 64 Mi, 192 MiB as RGB. Twice an 8K picture.
+pub const MAX_PIXELS: u32 = 64 << 20;
+
+/// Refuses sizes that are empty or absurd, before anything is allocated for them.
+fn check_size(width: u32, height: u32) -> Result<(), DecodeError> {
+    if width == 0 || height == 0 {
+        return Err(DecodeError::Empty { width, height });
+    }
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(DecodeError::TooLarge { width, height, limit: MAX_SIDE });
+    }
+    if width * height > MAX_PIXELS {
+        return Err(DecodeError::TooManyPixels { width, height, limit: MAX_PIXELS });
+    }
+    Ok(())
+}
+
+fn known_encodings() -> String {
+    raw::ENCODINGS.map(|(name, _)| name).join(" ")
 }
 
 impl<'a> ImageView<'a> {
@@ -171,12 +212,7 @@ impl<'a> ImageView<'a> {
         order: ChannelOrder,
         data: &'a [u8],
     ) -> Result<Self, DecodeError> {
-        if width == 0 || height == 0 {
-            return Err(DecodeError::Empty { width, height });
-        }
-        if width > MAX_SIDE || height > MAX_SIDE {
-            return Err(DecodeError::TooLarge { width, height, limit: MAX_SIDE });
-        }
+        check_size(width, height)?;
         let row = width as usize * 3;
         if stride < row {
             let encoding = match order {
@@ -235,9 +271,50 @@ impl<'a> ImageView<'a> {
     }
 }
 
-/// Turns any readable frame into an [`ImageView`], converting into a buffer it keeps.
+/// Turns any readable frame into an [`ImageView`], converting into buffers it keeps, so that frames
+/// of one size and a raw encoding allocate nothing after the first.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    #[expect(dead_code, reason = "filled by the conversions")]
     rgb: Vec<u8>,
+    /// Samples of a PNG that are not 8-bit RGB.
+    samples: Vec<u8>,
+}
+
+impl Decoder {
+    /// Reads the pixels. `rgb8` and `bgr8` are borrowed from the message; everything else is
+    /// converted into the decoder's own RGB buffer.
+    ///
+    /// - YUV encodings are taken as BT.601 in limited range (Y 16..=235), as OpenCV and cv_bridge
+    ///   take them; `nv12` and `nv21` are `height` rows of Y and `height / 2` rows of interleaved
+    ///   chroma, all `step` bytes apart. `yuv422` is `uyvy`, `yuv422_yuy2` is `yuyv`, as in ROS.
+    /// - 16-bit samples are scaled, `round(v · 255 / 65535)`.
+    /// - Bayer mosaics are interpolated bilinearly; the border is mirrored.
+    /// - An alpha channel is dropped. Orientation tags of pictures are not applied.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming what was wrong with which value.
+    pub fn decode<'a>(&'a mut self, pixels: &Pixels<'a>) -> Result<ImageView<'a>, DecodeError> {
+        match pixels {
+            Pixels::Raw(raw) => raw::decode(raw, &mut self.rgb),
+            Pixels::Encoded(encoded) => compressed::decode(encoded, &mut self.rgb, &mut self.samples),
+        }
+    }
+}
+
+/// Sizes `buffer` for a tightly packed RGB image; allocates only when it grows.
+fn rgb_buffer(buffer: &mut Vec<u8>, width: u32, height: u32) -> &mut [u8] {
+    buffer.resize(width as usize * height as usize * 3, 0);
+    buffer
+}
+
+/// Converts pixels of `N` bytes one by one.
+fn convert_pixels<const N: usize>(pixels: &[u8], rgb: &mut [u8], convert: impl Fn([u8; N]) -> [u8; 3]) {
+    for (pixel, out) in pixels.as_chunks::<N>().0.iter().zip(rgb.as_chunks_mut::<3>().0) {
+        *out = convert(*pixel);
+    }
+}
+
+/// 16 to 8 bit: `round(v * 255 / 65535)`, which is `v / 257` rounded.
+const fn high_byte(v: u16) -> u8 {
+    ((v as u32 + 128) / 257) as u8
 }

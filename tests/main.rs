@@ -1,1 +1,4 @@
 //! Integration tests.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at a surprise and says what it measured")]
+
+mod wire_frame;
