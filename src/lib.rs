@@ -23,7 +23,7 @@ pub mod ids;
 pub mod inference;
 pub mod model;
 pub mod people;
-#[cfg(test)]
-pub(crate) mod testing;
+pub mod quality;
+mod resample;
 pub mod time;
 pub mod track;
