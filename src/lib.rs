@@ -25,5 +25,7 @@ pub mod model;
 pub mod people;
 pub mod quality;
 mod resample;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod track;

@@ -1,12 +1,20 @@
 //! Stage *track*: which face of this frame is which face of the last. Ages are seconds of image
 //! time, so displaced frames and low rates change nothing.
 
+mod assign;
+mod kalman;
+mod sort;
+
+pub use sort::SortTracker;
+
 use crate::detect::Detection;
 use crate::embed::Embedding;
 use crate::emotion::EmotionScores;
 use crate::geometry::{BBox, ImagePx};
 use crate::ids::FaceId;
 use crate::time::Stamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A detection and what was measured on it. Features are optional: not every face is embedded in
 /// every frame.
@@ -55,8 +63,9 @@ pub struct Track {
 /// Connects faces over time for one camera. It cannot fail, and an update without faces still ages
 /// every track.
 pub trait Tracker: Send {
-    /// The live track that a face at `bbox` would most likely continue, without changing anything.
-    /// The pipeline asks before it decides which faces to embed.
+    /// The live track that a face at `bbox` is sure to continue, without changing anything; `None`
+    /// for a new face, and for one that several tracks could claim. The pipeline asks before it
+    /// decides which faces to embed: one of which the tracker is not sure deserves a look.
     fn expect(&self, stamp: Stamp, bbox: &BBox<ImagePx>) -> Option<FaceId>;
 
     /// Takes the faces of one frame; replaces the contents of `out` by all live tracks, oldest
@@ -65,4 +74,20 @@ pub trait Tracker: Send {
 
     /// Forgets every track (but never reuses a face id).
     fn reset(&mut self);
+}
+
+/// Where face ids come from: one counter, shared by the trackers of all cameras.
+#[derive(Clone, Debug, Default)]
+pub struct FaceCounter(Arc<AtomicU64>);
+
+impl FaceCounter {
+    /// Starts at `first`: one past the last number ever used.
+    pub fn starting_at(first: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(first)))
+    }
+
+    /// A face id that was never given before.
+    pub fn next(&self) -> FaceId {
+        FaceId::from_counter(self.0.fetch_add(1, Ordering::Relaxed))
+    }
 }

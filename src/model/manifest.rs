@@ -220,6 +220,24 @@ pub struct Similarity {
     pub measured_on: String,
 }
 
+impl Similarity {
+    /// Natural log-odds that two looks with this cosine show one person.
+    pub fn log_odds(&self, cosine: f32) -> f64 {
+        f64::from(self.slope) * (f64::from(cosine) - f64::from(self.midpoint))
+    }
+
+    /// Probability that two looks with this cosine show one person, 0..=1.
+    pub fn probability(&self, cosine: f32) -> f64 {
+        1.0 / (1.0 + (-self.log_odds(cosine)).exp())
+    }
+
+    /// Cosine below which two good looks show two people: halfway from the impostors' mean to the
+    /// threshold. Between the two lies what a turned or blurred face gives, which says nothing.
+    pub fn contradiction(&self) -> f32 {
+        0.5 * (self.impostor_mean + self.threshold)
+    }
+}
+
 /// What a classifier's row of logits means.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
