@@ -29,3 +29,4 @@ mod resample;
 pub(crate) mod testing;
 pub mod time;
 pub mod track;
+pub mod wire;

@@ -2,3 +2,4 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at a surprise and says what it measured")]
 
 mod wire_frame;
+mod wire_messages;
