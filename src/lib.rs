@@ -21,6 +21,7 @@ pub mod gallery;
 pub mod geometry;
 pub mod ids;
 pub mod inference;
+pub mod landmarks;
 pub mod model;
 pub mod people;
 pub mod quality;
