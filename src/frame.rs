@@ -289,7 +289,8 @@ impl Decoder {
     ///   chroma, all `step` bytes apart. `yuv422` is `uyvy`, `yuv422_yuy2` is `yuyv`, as in ROS.
     /// - 16-bit samples are scaled, `round(v · 255 / 65535)`.
     /// - Bayer mosaics are interpolated bilinearly; the border is mirrored.
-    /// - An alpha channel is dropped. Orientation tags of pictures are not applied.
+    /// - An alpha channel is dropped. The orientation noted in a JPEG or PNG is applied, so width and
+    ///   height are those of the upright picture.
     ///
     /// # Errors
     /// [`DecodeError`] naming what was wrong with which value.

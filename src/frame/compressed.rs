@@ -4,7 +4,8 @@ use super::{
     ChannelOrder, DecodeError, EncodedPixels, ImageView, MAX_SIDE, check_size, convert_pixels, high_byte, rgb_buffer,
 };
 use image::codecs::png::PngDecoder;
-use image::{ColorType, ImageDecoder, ImageError, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, Limits, RgbImage};
 use std::io::Cursor;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -21,16 +22,41 @@ pub(super) fn decode<'a>(
     rgb: &'a mut Vec<u8>,
     samples: &mut Vec<u8>,
 ) -> Result<ImageView<'a>, DecodeError> {
-    let (width, height) = match encoded.data {
+    let decoded = match encoded.data {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(encoded.data, rgb)?,
         [0x89, b'P', b'N', b'G', ..] => decode_png(encoded.data, rgb, samples)?,
         _ => return Err(DecodeError::UnknownFormat { format: encoded.format.to_owned() }),
     };
+    let (width, height) = turn_upright(decoded, rgb);
     ImageView::new(width, height, width as usize * 3, ChannelOrder::Rgb, rgb)
 }
 
+/// What is in the buffer, and how it wants to be looked at.
+struct Decoded {
+    width: u32,
+    height: u32,
+    orientation: Orientation,
+}
+
+/// Applies the orientation that telephones note instead of turning the picture; returns width and
+/// height as they are then. Cameras of robots have none, so only here a turned copy is allocated.
+fn turn_upright(decoded: Decoded, rgb: &mut Vec<u8>) -> (u32, u32) {
+    let Decoded { width, height, orientation } = decoded;
+    if orientation == Orientation::NoTransforms {
+        return (width, height);
+    }
+    let Some(picture) = RgbImage::from_raw(width, height, std::mem::take(rgb)) else {
+        return (width, height);
+    };
+    let mut picture = DynamicImage::ImageRgb8(picture);
+    picture.apply_orientation(orientation);
+    let size = (picture.width(), picture.height());
+    *rgb = picture.into_bytes();
+    size
+}
+
 /// Strict, because a lenient decoder paints what is missing of a truncated picture grey.
-fn decode_jpeg(data: &[u8], rgb: &mut Vec<u8>) -> Result<(u32, u32), DecodeError> {
+fn decode_jpeg(data: &[u8], rgb: &mut Vec<u8>) -> Result<Decoded, DecodeError> {
     let damaged = |e: DecodeErrors| DecodeError::Damaged { format: JPEG, reason: e.to_string() };
     let options = DecoderOptions::default()
         .set_strict_mode(true)
@@ -47,28 +73,32 @@ fn decode_jpeg(data: &[u8], rgb: &mut Vec<u8>) -> Result<(u32, u32), DecodeError
         let what = format!("{} colour components", info.components);
         return Err(DecodeError::Unsupported { format: JPEG, what });
     }
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     decoder.decode_into(rgb_buffer(rgb, width, height)).map_err(damaged)?;
-    Ok((width, height))
+    Ok(Decoded { width, height, orientation })
 }
 
 /// Most memory that the PNG decoder may take for itself (metadata, one row, the inflate window).
 const PNG_MEMORY: u64 = 32 << 20;
 
-fn decode_png(data: &[u8], rgb: &mut Vec<u8>, samples: &mut Vec<u8>) -> Result<(u32, u32), DecodeError> {
+fn decode_png(data: &[u8], rgb: &mut Vec<u8>, samples: &mut Vec<u8>) -> Result<Decoded, DecodeError> {
     let damaged = |e: ImageError| DecodeError::Damaged { format: PNG, reason: e.to_string() };
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(PNG_MEMORY);
-    let decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(damaged)?;
+    let mut decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let decoded = Decoded { width, height, orientation };
 
     let colour = decoder.color_type();
     let rgb = rgb_buffer(rgb, width, height);
     if colour == ColorType::Rgb8 {
         decoder.read_image(rgb).map_err(damaged)?;
-        return Ok((width, height));
+        return Ok(decoded);
     }
     samples.resize(width as usize * height as usize * usize::from(colour.bytes_per_pixel()), 0);
     decoder.read_image(samples).map_err(damaged)?;
@@ -87,5 +117,5 @@ fn decode_png(data: &[u8], rgb: &mut Vec<u8>, samples: &mut Vec<u8>) -> Result<(
         }
         other => return Err(DecodeError::Unsupported { format: PNG, what: format!("{other:?} samples") }),
     }
-    Ok((width, height))
+    Ok(decoded)
 }

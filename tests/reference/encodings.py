@@ -134,6 +134,11 @@ def file_cases():
     yield file("jpeg progressive", opencv(".jpg", bgr, *progressive), tolerance=3)
     yield file("jpeg with restarts", opencv(".jpg", bgr, *restarts), tolerance=3)
     yield file("jpeg grey", opencv(".jpg", grey, cv2.IMWRITE_JPEG_QUALITY, 90), tolerance=3)
+    for turn in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        turned = pillow(Image.fromarray(rgb[:7, :12]), format="JPEG", quality=90, subsampling=0, exif=exif)
+        yield file(f"jpeg orientation {turn}", turned, tolerance=3)
 
     small = scene(16, 8)
     alpha = RNG.integers(0, 256, (8, 16, 1), np.uint8)
@@ -145,6 +150,9 @@ def file_cases():
     yield file("png one bit", pillow(Image.fromarray(small[..., 0] > 99), format="PNG"))
     yield file("png palette", pillow(Image.fromarray(small).quantize(11), format="PNG"))
     # OpenCV keeps the high byte where we round.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    yield file("png orientation", pillow(Image.fromarray(small), format="PNG", exif=exif))
     yield file("png 16 bit", opencv(".png", deep), tolerance=1)
     yield file("png 16 bit grey", opencv(".png", deep[..., 0]), tolerance=1)
 
