@@ -4,6 +4,7 @@
 
 mod demo;
 mod models;
+mod progress;
 mod replay;
 
 use clap::{Parser, Subcommand};

@@ -1,10 +1,17 @@
-//! `models/*.toml`: everything the code must know about a network, checked when it is loaded.
+//! `models/*.toml`: everything the code must know about a network, checked when it is read.
+//!
+//! The manifests of this project are compiled in; a path to a `.toml` is accepted wherever a name is.
 
+use super::fetch::PipArchive;
+use super::{pictures, runtime};
 use crate::align::PointScheme;
 use crate::emotion::Emotion;
 use crate::geometry::UnitInterval;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 /// One model.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -28,6 +35,8 @@ pub struct Manifest {
     pub source: String,
     /// What it was trained on, as far as is known.
     pub training_data: String,
+    /// About how much is fetched to install it, 10^6 bytes. Models out of one package share its download.
+    pub download_mb: f64,
     /// The files, and how each is obtained.
     #[serde(rename = "file")]
     pub files: Vec<ModelFile>,
@@ -111,9 +120,11 @@ pub enum Origin {
         package: String,
         /// Exact version.
         version: String,
+        /// Which of the package's archives.
+        archive: Archive,
         /// SHA-256 of the package archive.
         sha256: String,
-        /// Path inside the archive.
+        /// Path inside the archive, or its end.
         member: String,
         /// What turns the member into the file.
         import: Import,
@@ -122,12 +133,24 @@ pub enum Origin {
     Url {
         /// Where from.
         url: String,
-        /// Path inside, when the address is a zip archive.
+        /// Path inside (or its end), when the address is an archive.
         #[serde(default)]
         member: Option<String>,
     },
-    /// Part of this project.
-    Shipped,
+    /// Lies beside the manifest, which was given by path.
+    Beside,
+}
+
+/// Which archive of a Python package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Archive {
+    /// A wheel for every machine, or the one for x86-64 Linux when only its data is wanted.
+    Wheel,
+    /// A wheel for 64-bit ARM Linux.
+    WheelAarch64,
+    /// The source package.
+    Source,
 }
 
 /// What turns a packaged file into the file that is loaded.
@@ -250,4 +273,397 @@ pub struct EmotionOutput {
     pub temperature: f32,
     /// Data and protocol behind the temperature.
     pub measured_on: String,
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not TOML, a field missing, unknown or of the wrong kind.
+    #[error("manifest {manifest}: {reason}")]
+    Syntax {
+        /// Name or path.
+        manifest: String,
+        /// What the parser said, with the line.
+        reason: String,
+    },
+    /// A field whose value cannot be.
+    #[error("manifest {manifest}: {field} {problem}")]
+    Field {
+        /// Name or path.
+        manifest: String,
+        /// Dotted path of the field.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No built-in manifest has this name.
+    #[error("no model is called \"{name}\"; known: {known}; or give the path of a manifest ending in .toml")]
+    Unknown {
+        /// As asked for.
+        name: String,
+        /// Names that exist.
+        known: String,
+    },
+    /// The file of a manifest given by path.
+    #[error("cannot read manifest {path}: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+macro_rules! built_in_texts {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../models/", $name, ".toml")))),+]
+    };
+}
+
+/// Name and text of every manifest of this project, in the order they are listed.
+const BUILT_IN: &[(&str, &str)] = built_in_texts![
+    "mtcnn",
+    "dlib-five-point",
+    "dlib-resnet-v1",
+    "yunet-n-640",
+    "yunet-n-dynamic",
+    "yunet-2023mar",
+    "sface-2021dec",
+    "opencv-fer-2022july",
+    "scrfd-10g",
+    "scrfd-500m",
+    "arcface-r50",
+    "arcface-r100",
+];
+
+/// Every manifest of this project, by pack.
+///
+/// # Errors
+/// Never in a release: a test reads them all.
+pub fn built_in() -> Result<Vec<Manifest>, ManifestError> {
+    BUILT_IN.iter().map(|(name, text)| Manifest::parse(name, text)).collect()
+}
+
+/// Whether `text` is the path of a manifest rather than the name of a built-in one.
+pub fn is_path(text: &str) -> bool {
+    Path::new(text).extension().is_some_and(|extension| extension == "toml")
+}
+
+impl Manifest {
+    /// The built-in manifest of this name, or the one in this file.
+    ///
+    /// # Errors
+    /// [`ManifestError`] naming the manifest and the field. A file may not take a built-in's name:
+    /// the name is part of every embedding's tag.
+    pub fn load(name_or_path: &str) -> Result<Self, ManifestError> {
+        if !is_path(name_or_path) {
+            let unknown = || ManifestError::Unknown { name: name_or_path.to_owned(), known: built_in_names() };
+            return Self::parse(name_or_path, text_of(name_or_path).ok_or_else(unknown)?);
+        }
+        let text = std::fs::read_to_string(name_or_path)
+            .map_err(|source| ManifestError::Unreadable { path: name_or_path.into(), source })?;
+        let manifest = Self::parse(name_or_path, &text)?;
+        let taken = |name: &str| [pictures::BUNDLE, runtime::BUNDLE].contains(&name) || text_of(name).is_some();
+        if taken(&manifest.name) {
+            let problem = format!("\"{}\" is a name of rostro's own: choose another", manifest.name);
+            return Err(ManifestError::Field { manifest: name_or_path.to_owned(), field: "name".into(), problem });
+        }
+        Ok(manifest)
+    }
+
+    /// Reads and checks the manifest `text`; `origin` (name or path) is what errors call it.
+    ///
+    /// # Errors
+    /// [`ManifestError::Syntax`] or [`ManifestError::Field`].
+    pub fn parse(origin: &str, text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map(|before| 1 + before.matches('\n').count());
+            let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let reason = format!("{at}{}", error.message().replace('\n', ", "));
+            ManifestError::Syntax { manifest: origin.to_owned(), reason }
+        })?;
+        manifest.check().map_err(|Problem { field, problem }| ManifestError::Field {
+            manifest: origin.to_owned(),
+            field,
+            problem,
+        })?;
+        Ok(manifest)
+    }
+
+    /// The file that is this part of the model.
+    pub fn file(&self, part: &str) -> Option<&ModelFile> {
+        self.files.iter().find(|file| file.part == part)
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        ensure(self.manifest == 1, "manifest", || format!("is version {}; this program reads 1", self.manifest))?;
+        ensure(is_model_name(&self.name), "name", || {
+            format!("\"{}\" must be letters a-z, digits, - and . (at most 64), starting with a letter", self.name)
+        })?;
+        for (field, text) in
+            [("license", &self.license), ("source", &self.source), ("training_data", &self.training_data)]
+        {
+            not_blank(field, text)?;
+        }
+        ensure(self.commercial_use == (self.pack != Pack::Research), "commercial_use", || {
+            "must be false in the research pack and true in the others".into()
+        })?;
+        ensure(self.download_mb.is_finite() && self.download_mb >= 0.0, "download_mb", || "must be 0 or more".into())?;
+        ensure(self.decoder.role() == self.role, "decoder", || {
+            format!("does not fit the role: it belongs to {}, the role is {}", self.decoder.role(), self.role)
+        })?;
+        self.check_files()?;
+        self.check_sections()
+    }
+
+    fn check_files(&self) -> Result<(), Problem> {
+        let mut parts: Vec<&str> = self.files.iter().map(|file| file.part.as_str()).collect();
+        parts.sort_unstable();
+        ensure(parts == self.decoder.parts(), "file", || {
+            format!("must be exactly the parts {}, got {}", self.decoder.parts().join(", "), parts.join(", "))
+        })?;
+        let names: BTreeSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
+        ensure(names.len() == self.files.len(), "file.name", || "occurs twice".into())?;
+        self.files.iter().try_for_each(ModelFile::check)
+    }
+
+    /// Each role needs its sections, and a section of another role is a mistake.
+    fn check_sections(&self) -> Result<(), Problem> {
+        let (input, detection, alignment, similarity, emotion) = match self.role {
+            Role::FaceDetector => (true, true, false, false, false),
+            Role::Landmarks => (false, false, false, false, false),
+            Role::Embedder => (true, false, true, true, false),
+            Role::Emotion => (true, false, true, false, true),
+        };
+        for (section, wanted, given) in [
+            ("input", input, self.input.is_some()),
+            ("detection", detection, self.detection.is_some()),
+            ("alignment", alignment, self.alignment.is_some()),
+            ("similarity", similarity, self.similarity.is_some()),
+            ("emotion", emotion, self.emotion.is_some()),
+        ] {
+            ensure(wanted == given, section, || {
+                if wanted { "is needed for this role" } else { "does not belong to this role" }.into()
+            })?;
+        }
+        self.input.as_ref().map_or(Ok(()), Input::check)?;
+        self.detection
+            .as_ref()
+            .map_or(Ok(()), |detection| not_blank("detection.measured_on", &detection.measured_on))?;
+        self.alignment.as_ref().map_or(Ok(()), Alignment::check)?;
+        self.similarity.as_ref().map_or(Ok(()), Similarity::check)?;
+        self.emotion.as_ref().map_or(Ok(()), EmotionOutput::check)?;
+        self.check_crop_fits_input()
+    }
+
+    fn check_crop_fits_input(&self) -> Result<(), Problem> {
+        let (Some(alignment), Some(input)) = (&self.alignment, &self.input) else { return Ok(()) };
+        let fits = |side: Option<u32>| side.is_none_or(|side| side == alignment.size);
+        ensure(fits(input.width) && fits(input.height), "alignment.size", || {
+            format!("{} is not the size of the input", alignment.size)
+        })
+    }
+}
+
+impl DecoderKind {
+    /// What a model read by this decoder does.
+    pub const fn role(self) -> Role {
+        match self {
+            Self::Mtcnn | Self::Yunet | Self::Scrfd => Role::FaceDetector,
+            Self::DlibShape => Role::Landmarks,
+            Self::Embedding => Role::Embedder,
+            Self::EmotionLogits => Role::Emotion,
+        }
+    }
+
+    /// The parts it is made of, sorted.
+    pub const fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::Mtcnn => &["onet", "pnet", "rnet"],
+            _ => &["model"],
+        }
+    }
+}
+
+impl ModelFile {
+    fn check(&self) -> Result<(), Problem> {
+        // The name becomes part of a path on this machine.
+        let plain = Path::new(&self.name).file_name().is_some_and(|name| name == self.name.as_str());
+        ensure(plain && !self.name.contains('\\'), "file.name", || {
+            format!("\"{}\" must be a plain file name", self.name)
+        })?;
+        check_sha256("file.sha256", &self.sha256)?;
+        match &self.from {
+            Origin::Pip { package, version, sha256, member, .. } => {
+                check_requirement("file.from.package", package)?;
+                check_requirement("file.from.version", version)?;
+                check_sha256("file.from.sha256", sha256)?;
+                check_member(member)
+            }
+            Origin::Url { url, member } => {
+                ensure(url.starts_with("https://") || url.starts_with("http://"), "file.from.url", || {
+                    format!("\"{url}\" must begin with https://")
+                })?;
+                member.as_deref().map_or(Ok(()), check_member)
+            }
+            Origin::Beside => Ok(()),
+        }
+    }
+}
+
+impl Origin {
+    /// The archive it is packaged in, if it comes from a Python package.
+    pub fn pip_archive(&self) -> Option<PipArchive> {
+        let Self::Pip { package, version, archive, sha256, .. } = self else { return None };
+        let (package, version, sha256) = (package.clone(), version.clone(), sha256.clone());
+        Some(PipArchive { package, version, archive: *archive, sha256 })
+    }
+
+    /// Path inside its archive, if it comes in one.
+    pub fn member(&self) -> Option<&str> {
+        match self {
+            Self::Pip { member, .. } => Some(member),
+            Self::Url { member, .. } => member.as_deref(),
+            Self::Beside => None,
+        }
+    }
+}
+
+impl Input {
+    fn check(&self) -> Result<(), Problem> {
+        not_blank("input.name", &self.name)?;
+        ensure(self.width.is_some() == self.height.is_some(), "input.width", || {
+            "and input.height must both be given, or neither".into()
+        })?;
+        for (field, side) in [("input.width", self.width), ("input.height", self.height)] {
+            ensure(side.is_none_or(|side| (1..=MAX_INPUT_PX).contains(&side)), field, || {
+                format!("must lie in 1..={MAX_INPUT_PX}")
+            })?;
+        }
+        finite("input.mean", self.mean)?;
+        positive("input.scale", self.scale)
+    }
+}
+
+impl Alignment {
+    fn check(&self) -> Result<(), Problem> {
+        ensure((1..=MAX_INPUT_PX).contains(&self.size), "alignment.size", || {
+            format!("must lie in 1..={MAX_INPUT_PX}")
+        })?;
+        ensure(!self.templates.is_empty(), "alignment.templates", || "is empty: no face can be framed".into())?;
+        let side = 0.0..self.size as f32;
+        let inside = self.templates.values().flatten().flatten().all(|coordinate| side.contains(coordinate));
+        ensure(inside, "alignment.templates", || format!("must lie in the crop of {0}x{0} pixels", self.size))
+    }
+}
+
+impl Similarity {
+    fn check(&self) -> Result<(), Problem> {
+        ensure((1..=8192).contains(&self.dimensions), "similarity.dimensions", || "must lie in 1..=8192".into())?;
+        for (field, cosine) in [
+            ("similarity.threshold", self.threshold),
+            ("similarity.impostor_mean", self.impostor_mean),
+            ("similarity.midpoint", self.midpoint),
+        ] {
+            ensure(cosine > -1.0 && cosine < 1.0, field, || format!("{cosine} must lie between -1 and 1"))?;
+        }
+        ensure((0.0..1.0).contains(&self.min_margin), "similarity.min_margin", || {
+            format!("{} must lie in 0..1", self.min_margin)
+        })?;
+        positive("similarity.impostor_sd", self.impostor_sd)?;
+        positive("similarity.slope", self.slope)?;
+        not_blank("similarity.measured_on", &self.measured_on)
+    }
+}
+
+impl EmotionOutput {
+    fn check(&self) -> Result<(), Problem> {
+        not_blank("emotion.output", &self.output)?;
+        ensure(self.labels.len() >= 2, "emotion.labels", || "must be two or more".into())?;
+        let mut seen = BTreeSet::new();
+        for label in &self.labels {
+            ensure(seen.insert(label), "emotion.labels", || format!("has \"{}\" twice", label.name()))?;
+        }
+        positive("emotion.temperature", self.temperature)?;
+        not_blank("emotion.measured_on", &self.measured_on)
+    }
+}
+
+/// Largest side of an input or a crop, so that a slip of the pen cannot ask for all memory.
+const MAX_INPUT_PX: u32 = 4096;
+
+/// A field and what is wrong with it.
+struct Problem {
+    field: String,
+    problem: String,
+}
+
+fn ensure(holds: bool, field: &str, problem: impl FnOnce() -> String) -> Result<(), Problem> {
+    if holds { Ok(()) } else { Err(Problem { field: field.to_owned(), problem: problem() }) }
+}
+
+fn not_blank(field: &str, text: &str) -> Result<(), Problem> {
+    ensure(!text.trim().is_empty(), field, || "must not be empty".into())
+}
+
+fn finite(field: &str, value: f32) -> Result<(), Problem> {
+    ensure(value.is_finite(), field, || format!("{value} must be a finite number"))
+}
+
+fn positive(field: &str, value: f32) -> Result<(), Problem> {
+    ensure(value.is_finite() && value > 0.0, field, || format!("{value} must be greater than 0"))
+}
+
+fn check_sha256(field: &str, text: &str) -> Result<(), Problem> {
+    let is_hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    ensure(is_hex, field, || format!("\"{text}\" must be 64 digits 0-9 a-f"))
+}
+
+/// Package names and versions become arguments of pip: nothing that could be read as an option.
+fn check_requirement(field: &str, text: &str) -> Result<(), Problem> {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    ensure(plain, field, || format!("\"{text}\" must be letters, digits, . _ and -"))
+}
+
+fn check_member(member: &str) -> Result<(), Problem> {
+    let inside = !member.is_empty() && Path::new(member).components().all(|part| matches!(part, Component::Normal(_)));
+    ensure(inside, "file.from.member", || format!("\"{member}\" must be a relative path without .."))
+}
+
+/// A model's name is also the name of a folder.
+fn is_model_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+}
+
+fn text_of(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, text)| *text)
+}
+
+fn built_in_names() -> String {
+    BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Pack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Zoo => "zoo",
+            Self::Research => "research",
+        })
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FaceDetector => "face_detector",
+            Self::Landmarks => "landmarks",
+            Self::Embedder => "embedder",
+            Self::Emotion => "emotion",
+        })
+    }
 }

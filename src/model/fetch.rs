@@ -1,0 +1,394 @@
+//! Getting files: pinned Python packages by name, files by address, and reading archives.
+//!
+//! A package is downloaded with the user's own `pip`, so that mirrors, proxies and credentials work
+//! as they do elsewhere. It is read here and never installed. (For a *source* package pip itself
+//! runs the package's `setup.py` in an isolated environment to learn its metadata.) pip checks the
+//! pinned hash, and so does this module.
+
+use super::Progress;
+use super::manifest::Archive;
+use sha2::{Digest, Sha256};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Largest member read out of an archive, so that a damaged header cannot ask for all memory.
+pub const MAX_MEMBER_BYTES: u64 = 1 << 30;
+
+/// Largest file fetched by address.
+const MAX_DOWNLOAD_BYTES: u64 = 2 << 30;
+
+/// One archive of a package in the Python package index.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PipArchive {
+    /// Package name.
+    pub package: String,
+    /// Exact version.
+    pub version: String,
+    /// Which of its archives.
+    pub archive: Archive,
+    /// SHA-256 of that archive, lower-case hex.
+    pub sha256: String,
+}
+
+/// Why something could not be fetched or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// `python3` cannot be started.
+    #[error(
+        "{package} is fetched with pip, but python3 cannot be started ({source}): install Python 3 with pip (on Debian and Ubuntu: apt install python3-pip)"
+    )]
+    NoPython {
+        /// What was wanted.
+        package: String,
+        /// Why it did not start.
+        source: io::Error,
+    },
+    /// Python has no module `pip`.
+    #[error(
+        "{package} is fetched with pip, which this python3 does not have: install it (on Debian and Ubuntu: apt install python3-pip)"
+    )]
+    NoPip {
+        /// What was wanted.
+        package: String,
+    },
+    /// pip could not reach its index.
+    #[error("no network: pip could not reach the package index for {package}: {said}")]
+    PipOffline {
+        /// What was wanted.
+        package: String,
+        /// pip's own words, shortened.
+        said: String,
+    },
+    /// pip failed.
+    #[error("pip could not fetch {package}: {said}")]
+    Pip {
+        /// What was wanted.
+        package: String,
+        /// pip's own words, shortened.
+        said: String,
+    },
+    /// The address did not answer, or not with the file.
+    #[error("cannot fetch {url}: {reason}")]
+    Url {
+        /// Where from.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Something else came than what was pinned.
+    #[error("{what} has SHA-256 {got}, expected {expected}: it is damaged or was replaced, and is not used")]
+    WrongHash {
+        /// What was fetched.
+        what: String,
+        /// As pinned.
+        expected: String,
+        /// As it came.
+        got: String,
+    },
+    /// Neither a zip file nor a gzipped tar file, or a damaged one.
+    #[error("cannot read the archive {path}: {reason}")]
+    Archive {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The archive lacks a file.
+    #[error("the archive {path} has no file {member}")]
+    NoMember {
+        /// Which archive.
+        path: PathBuf,
+        /// What was looked for.
+        member: String,
+    },
+    /// A file of this machine cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Unwritable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of this machine cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for PipArchive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.package, self.version)
+    }
+}
+
+impl PipArchive {
+    /// What decides which file pip takes. One interpreter and one platform are named, so that every
+    /// machine takes the same file, whatever its own Python is; the last tag of a many-tag wheel is
+    /// given, because old versions of pip compare a single one.
+    fn selection(&self) -> &'static [&'static str] {
+        const WHEEL: [&str; 6] = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"];
+        const X86_64: [&str; 8] = with_platform(WHEEL, "manylinux_2_28_x86_64");
+        const AARCH64: [&str; 8] = with_platform(WHEEL, "manylinux_2_28_aarch64");
+        match self.archive {
+            Archive::Wheel => &X86_64,
+            Archive::WheelAarch64 => &AARCH64,
+            Archive::Source => &["--no-binary", ":all:"],
+        }
+    }
+
+    /// The command that fetches this archive by hand.
+    pub fn by_hand(&self) -> String {
+        let selection = self.selection().join(" ");
+        format!("python3 -m pip download --no-deps {selection} {}=={}", self.package, self.version)
+    }
+
+    /// Downloads the archive into the empty or missing folder `into`, and returns the file.
+    ///
+    /// # Errors
+    /// [`FetchError`]: no Python, no pip, no network, or another file than the pinned one.
+    pub fn download(&self, into: &Path, progress: &mut dyn Progress) -> Result<PathBuf, FetchError> {
+        let unwritable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| FetchError::Unwritable { path, source }
+        };
+        // pip runs in that folder, where a relative path would mean another place.
+        let into = &std::path::absolute(into).map_err(unwritable(into))?;
+        std::fs::create_dir_all(into).map_err(unwritable(into))?;
+        let requirements = into.with_extension("requirements");
+        let line = format!("{}=={} --hash=sha256:{}\n", self.package, self.version, self.sha256);
+        std::fs::write(&requirements, line).map_err(unwritable(&requirements))?;
+        progress.begin(&format!("fetching {self} (pip)"), None);
+        let ran = self.run_pip(into, &requirements);
+        progress.end();
+        ran?;
+        let file = only_file(into)?;
+        let got = sha256_of(&file).map_err(|source| FetchError::Unreadable { path: file.clone(), source })?;
+        if got == self.sha256 {
+            Ok(file)
+        } else {
+            Err(FetchError::WrongHash { what: self.to_string(), expected: self.sha256.clone(), got })
+        }
+    }
+
+    fn run_pip(&self, into: &Path, requirements: &Path) -> Result<(), FetchError> {
+        let ended = Command::new("python3")
+            .args(["-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"])
+            .args(["--require-hashes", "--no-deps"])
+            .args(self.selection())
+            .args([OsStr::new("--dest"), into.as_os_str(), OsStr::new("--requirement"), requirements.as_os_str()])
+            // Python looks for modules in its working folder first: not in the user's.
+            .current_dir(into)
+            // Nothing is installed, so a setting that forbids installing outside an environment is moot.
+            .env("PIP_REQUIRE_VIRTUALENV", "false")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| FetchError::NoPython { package: self.to_string(), source })?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr);
+        if said.contains("No module named pip") || said.contains("No module named 'pip'") {
+            return Err(FetchError::NoPip { package: self.to_string() });
+        }
+        let short = shortened(&said);
+        Err(if is_offline(&said) {
+            FetchError::PipOffline { package: self.to_string(), said: short }
+        } else {
+            FetchError::Pip { package: self.to_string(), said: short }
+        })
+    }
+}
+
+const fn with_platform(wheel: [&'static str; 6], platform: &'static str) -> [&'static str; 8] {
+    let [a, b, c, d, e, f] = wheel;
+    [a, b, c, d, e, f, "--platform", platform]
+}
+
+/// pip's complaints: its ERROR lines, else its last lines, on one line of readable length.
+fn shortened(stderr: &str) -> String {
+    const MOST_CHARS: usize = 500;
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let errors: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("ERROR")).collect();
+    let kept = if errors.is_empty() { lines[lines.len().saturating_sub(3)..].to_vec() } else { errors };
+    let text = kept.join("; ");
+    match text.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn is_offline(stderr: &str) -> bool {
+    ["NewConnectionError", "NameResolutionError", "Network is unreachable", "ConnectTimeout", "Failed to establish"]
+        .iter()
+        .any(|sign| stderr.contains(sign))
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf, FetchError> {
+    let io_error = |source| FetchError::Unreadable { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io_error)? {
+        files.push(entry.map_err(io_error)?.path());
+    }
+    match files.pop() {
+        Some(file) if files.is_empty() => Ok(file),
+        _ => Err(io_error(io::Error::other("pip left no single file there"))),
+    }
+}
+
+/// Downloads `url` into the new file `to`. The caller checks the hash.
+///
+/// # Errors
+/// [`FetchError::Url`] when the address does not answer with the whole file, [`FetchError::Unreadable`]
+/// when it cannot be written.
+pub fn by_url(url: &str, to: &Path, progress: &mut dyn Progress) -> Result<(), FetchError> {
+    let failed = |reason: String| FetchError::Url { url: url.to_owned(), reason };
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .user_agent(concat!("rostro/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_recv_response(Some(Duration::from_mins(1)))
+        .timeout_per_read(Some(Duration::from_mins(1)))
+        .build()
+        .into();
+    let response = agent.get(url).call().map_err(|error| failed(error.to_string()))?;
+    let body = response.into_body();
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    progress.begin(&format!("fetching {name}"), body.content_length());
+    let mut source = body.into_reader().take(MAX_DOWNLOAD_BYTES);
+    let copied = copy_to_file(&mut source, to, progress);
+    progress.end();
+    match copied {
+        Ok(()) => Ok(()),
+        Err(CopyError::Read(error)) => Err(failed(error.to_string())),
+        Err(CopyError::Write(source)) => Err(FetchError::Unwritable { path: to.to_owned(), source }),
+    }
+}
+
+enum CopyError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+fn copy_to_file(source: &mut dyn Read, to: &Path, progress: &mut dyn Progress) -> Result<(), CopyError> {
+    let mut file = File::create(to).map_err(CopyError::Write)?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let n = source.read(&mut buffer).map_err(CopyError::Read)?;
+        if n == 0 {
+            return Ok(());
+        }
+        file.write_all(&buffer[..n]).map_err(CopyError::Write)?;
+        progress.advance(n as u64);
+    }
+}
+
+/// SHA-256 of a file, lower-case hex.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+/// SHA-256 of bytes, lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    use fmt::Write;
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads the named members of a zip file (wheels are) or a gzipped tar file, in the order asked
+/// for. A member is named by its path, or by the end of it (`models/a.dat` for `x-1.0/models/a.dat`).
+///
+/// Nothing is written: names inside an archive never become paths on this machine.
+///
+/// # Errors
+/// [`FetchError::Archive`] when it is damaged, [`FetchError::NoMember`] when a member is missing or
+/// is not a plain file.
+pub fn read_members(path: &Path, members: &[&str]) -> Result<Vec<Vec<u8>>, FetchError> {
+    let io_error = |source| FetchError::Unreadable { path: path.to_owned(), source };
+    let mut magic = Vec::new();
+    File::open(path).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io_error)?;
+    let file = BufReader::new(File::open(path).map_err(io_error)?);
+    let found = match magic.as_slice() {
+        b"PK" => zip_members(file, members),
+        [0x1f, 0x8b] => tar_members(flate2::read::GzDecoder::new(file), members),
+        _ => Err("neither a zip file nor a gzipped tar file".to_owned()),
+    };
+    let found = found.map_err(|reason| FetchError::Archive { path: path.to_owned(), reason })?;
+    let missing = |member: &str| FetchError::NoMember { path: path.to_owned(), member: member.to_owned() };
+    found.into_iter().zip(members).map(|(bytes, member)| bytes.ok_or_else(|| missing(member))).collect()
+}
+
+/// Whether the archive's `entry` is what `member` names.
+fn names(entry: &str, member: &str) -> bool {
+    entry.strip_suffix(member).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+type Members = Vec<Option<Vec<u8>>>;
+
+fn zip_members<R: Read + io::Seek>(file: R, members: &[&str]) -> Result<Members, String> {
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| error.to_string())?;
+    let mut found = vec![None; members.len()];
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(|error| error.to_string())?;
+        let name = entry.name().map_err(|error| error.to_string())?.into_owned();
+        if let Some(slot) = wanted(&name, members, &found).filter(|_| entry.is_file()) {
+            found[slot] = Some(read_all(&mut entry, &name)?);
+        }
+    }
+    Ok(found)
+}
+
+fn tar_members<R: Read>(file: R, members: &[&str]) -> Result<Members, String> {
+    let mut archive = tar::Archive::new(file);
+    let mut found = vec![None; members.len()];
+    for entry in archive.entries().map_err(|error| error.to_string())? {
+        let mut entry = entry.map_err(|error| error.to_string())?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if let Some(slot) = wanted(&name, members, &found).filter(|_| entry.header().entry_type().is_file()) {
+            found[slot] = Some(read_all(&mut entry, &name)?);
+        }
+        // What follows need not be decompressed.
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Which of the members not yet found this entry is.
+fn wanted(entry: &str, members: &[&str], found: &Members) -> Option<usize> {
+    (0..members.len()).find(|slot| found[*slot].is_none() && names(entry, members[*slot]))
+}
+
+fn read_all(entry: &mut impl Read, name: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = entry.take(MAX_MEMBER_BYTES + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    if read as u64 > MAX_MEMBER_BYTES {
+        return Err(format!("{name} is larger than {MAX_MEMBER_BYTES} bytes"));
+    }
+    Ok(bytes)
+}
