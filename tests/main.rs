@@ -1,5 +1,6 @@
 //! Integration tests.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at a surprise and says what it measured")]
 
+mod import_parity;
 mod wire_frame;
 mod wire_messages;
