@@ -301,3 +301,141 @@ fn read_lists<T>(
 fn unexpected(at: usize, expected: &'static str, found: &impl ToString) -> ImportError {
     ImportError::Unexpected { at, expected, found: found.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::ChannelOrder;
+    use crate::model::import::dlib::sample::{float, int};
+    use proptest::prelude::*;
+
+    const MEAN: Shape = [0.875, 0.25, 0.625, 0.25, 0.125, 0.25, 0.375, 0.25, 0.5, 0.75];
+
+    /// A predictor of one stage and one tree: when the picture under the nose is brighter by more
+    /// than 10 than under the left eye, all points move right by an eighth, else down.
+    fn file() -> Vec<u8> {
+        let mut out = Vec::new();
+        let shape = |out: &mut Vec<u8>, values: &Shape| {
+            int(out, -10);
+            int(out, -1);
+            values.iter().for_each(|&value| float(out, value));
+        };
+        int(&mut out, 1);
+        shape(&mut out, &MEAN);
+        for count in [1, 1, 1] {
+            int(&mut out, count);
+        }
+        int(&mut out, 0);
+        int(&mut out, 1);
+        float(&mut out, 10.0);
+        int(&mut out, 2);
+        shape(&mut out, &std::array::from_fn(|i| if i % 2 == 0 { 0.125 } else { 0.0 }));
+        shape(&mut out, &std::array::from_fn(|i| if i % 2 == 0 { 0.0 } else { 0.125 }));
+        for numbers in [1, 2, 4, 0, 1, 2] {
+            int(&mut out, numbers);
+        }
+        for offset in [0.0, 0.0625, 0.0, 0.0] {
+            float(&mut out, offset);
+        }
+        out
+    }
+
+    fn view(data: &[u8]) -> ImageView<'_> {
+        ImageView::new(16, 16, 48, ChannelOrder::Rgb, data).unwrap()
+    }
+
+    fn picture(nose: u8) -> Vec<u8> {
+        let mut data = vec![100; 16 * 16 * 3];
+        // Row and column under the mean nose plus its offset: (0.5, 0.8125) of the box 0..16.
+        data[13 * 48 + 8 * 3..][..3].copy_from_slice(&[nose; 3]);
+        data
+    }
+
+    #[test]
+    fn a_tree_decides_by_the_difference_of_two_pixels() {
+        let predictor = ShapePredictor::parse(&file()).unwrap();
+        let face = BBox::new(0.0, 0.0, 16.0, 16.0);
+        let bright = predictor.predict(view(&picture(111)), &face);
+        let even = predictor.predict(view(&picture(110)), &face);
+        assert_eq!(bright.points[4], Point::new(10.0, 12.0));
+        assert_eq!(even.points[4], Point::new(8.0, 14.0));
+        assert_eq!(bright.scheme, PointScheme::DlibFive);
+    }
+
+    #[test]
+    fn outside_the_image_is_black() {
+        let data = [255; 16 * 16 * 3];
+        assert_eq!(intensity(view(&data), [-0.5, 15.49]), 255);
+        for at in [[-0.51, 0.0], [0.0, 15.5], [f64::NAN, 0.0], [f64::INFINITY, 0.0]] {
+            assert_eq!(intensity(view(&data), at), 0, "{at:?}");
+        }
+    }
+
+    #[test]
+    fn grey_is_the_mean_rounded_down() {
+        let mut data = vec![0; 16 * 16 * 3];
+        data[..3].copy_from_slice(&[255, 254, 254]);
+        assert_eq!(intensity(view(&data), [0.0, 0.0]), 254);
+    }
+
+    #[test]
+    fn eye_centres_are_named_by_the_subjects_side() {
+        let points =
+            ShapePredictor::parse(&file()).unwrap().predict(view(&picture(0)), &BBox::new(0.0, 0.0, 16.0, 16.0));
+        let [right, left] = eye_centres(&points);
+        assert_eq!((right, left), (Point::new(4.0, 6.0), Point::new(12.0, 6.0)));
+    }
+
+    #[test]
+    fn the_best_similarity_is_found() {
+        let (c, s) = (1.5 * 0.4_f32.cos(), 1.5 * 0.4_f32.sin());
+        let turned = std::array::from_fn(|i| {
+            let [x, y] = location(&MEAN, i / 2);
+            if i % 2 == 0 { c * x - s * y + 3.0 } else { s * x + c * y - 2.0 }
+        });
+        let [[a, b], [d, e]] = rotation_and_scale(&MEAN, &turned);
+        for (got, expected) in [(a, c), (b, -s), (d, s), (e, c)] {
+            assert!((got - expected).abs() < 1e-5, "{got} {expected}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let bytes = file();
+        for len in 0..bytes.len() {
+            assert!(ShapePredictor::parse(&bytes[..len]).is_err(), "{len}");
+        }
+    }
+
+    #[test]
+    fn trees_on_unknown_pixels_are_refused() {
+        let mut bytes = file();
+        let split = bytes.windows(4).position(|window| window == [1, 0, 1, 1]).unwrap();
+        bytes[split + 3] = 2;
+        let error = ShapePredictor::parse(&bytes).unwrap_err().to_string();
+        assert!(error.contains("pixels of their stage"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(ShapePredictor::parse(&bytes).is_err());
+        }
+
+        #[test]
+        fn damaged_files_and_odd_boxes_do_not_panic(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 0..3),
+            corners in prop::array::uniform4(prop_oneof![-1e3_f32..1e3, any::<f32>()]),
+        ) {
+            let mut bytes = file();
+            for (at, bit) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] ^= 1 << bit;
+            }
+            if let Ok(predictor) = ShapePredictor::parse(&bytes) {
+                let [x1, y1, x2, y2] = corners;
+                predictor.predict(view(&picture(50)), &BBox::new(x1, y1, x2, y2));
+            }
+        }
+    }
+}

@@ -107,3 +107,82 @@ impl<'a> Reader<'a> {
 fn unexpected(at: usize, expected: &'static str, found: String) -> ImportError {
     ImportError::Unexpected { at, expected, found }
 }
+
+/// Writes the format, for tests.
+#[cfg(test)]
+pub(crate) mod sample {
+    pub(crate) fn int(out: &mut Vec<u8>, value: i64) {
+        let bytes = value.unsigned_abs().to_le_bytes();
+        let size = bytes.iter().rposition(|&byte| byte != 0).unwrap_or(0) + 1;
+        out.push(size as u8 | if value < 0 { 0x80 } else { 0 });
+        out.extend(&bytes[..size]);
+    }
+
+    /// Exact for values that are multiples of 1/1024 and below 2^50.
+    pub(crate) fn float(out: &mut Vec<u8>, value: f32) {
+        int(out, (f64::from(value) * 1024.0) as i64);
+        int(out, -10);
+    }
+
+    pub(crate) fn tag(out: &mut Vec<u8>, tag: &str) {
+        int(out, tag.len() as i64);
+        out.extend(tag.as_bytes());
+    }
+
+    pub(crate) fn tensor(out: &mut Vec<u8>, shape: [usize; 4], value: f32) {
+        int(out, 2);
+        for extent in shape {
+            int(out, extent as i64);
+        }
+        out.extend((0..shape.iter().product()).flat_map(|_| value.to_le_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn integers_and_floats_come_back(number in -(1_i64 << 62)..1 << 62, thousandths in -1_000_000_i32..1_000_000) {
+            let value = thousandths as f32 / 1024.0;
+            let mut bytes = Vec::new();
+            sample::int(&mut bytes, number);
+            sample::float(&mut bytes, value);
+            let mut reader = Reader::new(&bytes);
+            prop_assert_eq!(reader.int("a number"), Ok(number));
+            prop_assert_eq!(reader.float("a number"), Ok(value));
+            prop_assert_eq!(reader.remaining(), 0);
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Reader::new(&bytes).int("");
+            let _ = Reader::new(&bytes).float("");
+            let _ = Reader::new(&bytes).tensor("", [1, 2, 3, 4]);
+            let count = Reader::new(&bytes).count(4, "");
+            prop_assert!(count.is_err() || count.is_ok_and(|count| count * 4 <= bytes.len()));
+        }
+    }
+
+    #[test]
+    fn a_count_larger_than_the_file_is_refused() {
+        let mut bytes = Vec::new();
+        sample::int(&mut bytes, 1 << 40);
+        let error = Reader::new(&bytes).count(4, "the number of trees").unwrap_err().to_string();
+        assert!(error.contains("more than the file holds"), "{error}");
+    }
+
+    #[test]
+    fn a_float_beyond_range_is_refused() {
+        let mut bytes = Vec::new();
+        sample::int(&mut bytes, 1);
+        sample::int(&mut bytes, 200);
+        assert!(Reader::new(&bytes).float("a weight").is_err());
+        let mut infinity = Vec::new();
+        sample::int(&mut infinity, 0);
+        sample::int(&mut infinity, 32_000);
+        assert!(Reader::new(&infinity).float("a weight").is_err());
+    }
+}

@@ -193,7 +193,66 @@ fn mean_descriptor() -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dlib::sample;
+    use super::super::onnx::check::assert_sound;
     use super::*;
+    use proptest::prelude::*;
+
+    /// Layers as dlib writes them, with every weight the same.
+    fn layers(convs: impl Iterator<Item = (usize, usize, usize)>) -> Vec<u8> {
+        let mut bytes = b"\x01\x02 some header".to_vec();
+        for (from, to, kernel) in convs {
+            sample::tag(&mut bytes, "con_4");
+            sample::tensor(&mut bytes, [to * from * kernel * kernel + to, 1, 1, 1], 0.01);
+            sample::tag(&mut bytes, "affine_");
+            sample::tensor(&mut bytes, [2 * to, 1, 1, 1], 0.5);
+        }
+        bytes
+    }
+
+    fn all_convs() -> Vec<(usize, usize, usize)> {
+        let mut convs = vec![(3, STEM_CHANNELS, 7)];
+        let mut from = STEM_CHANNELS;
+        for (to, _) in BLOCKS {
+            convs.extend([(from, to, 3), (to, to, 3)]);
+            from = to;
+        }
+        convs
+    }
+
+    #[test]
+    fn a_complete_file_becomes_a_sound_graph() {
+        let mut bytes = layers(all_convs().into_iter());
+        sample::tag(&mut bytes, "fc_2");
+        sample::int(&mut bytes, 128);
+        sample::int(&mut bytes, 256);
+        sample::tensor(&mut bytes, [256, 128, 1, 1], 0.25);
+        let onnx = convert(&bytes).unwrap();
+        assert_sound(&onnx, &["embedding"]);
+        assert_eq!(
+            convert(&bytes[..bytes.len() - 1]),
+            Err(ImportError::Truncated { len: bytes.len() - 1, what: "a tensor" })
+        );
+    }
+
+    #[test]
+    fn another_architecture_is_refused() {
+        let error = convert(&layers([(3, 16, 7)].into_iter())).unwrap_err();
+        assert!(matches!(error, ImportError::Shape { .. }), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn flipped_bits_do_not_panic(flips in prop::collection::vec((0_usize..400, 0_u8..8), 1..4)) {
+            let mut bytes = layers(all_convs().into_iter().take(2));
+            for (at, bit) in flips {
+                bytes[at % 40] ^= 1 << bit;
+                let end = bytes.len() - 1 - at;
+                bytes[end] ^= 1 << bit;
+            }
+            prop_assert!(convert(&bytes).is_err());
+        }
+    }
 
     #[test]
     fn the_mean_descriptor_is_complete() {

@@ -176,3 +176,64 @@ impl Weights {
         Ok(graph.node("Gemm", &[x, &weight, &bias], layer, &[("transB", Attr::Int(1))]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::onnx::check::assert_sound;
+    use super::super::torch::sample::{Stored, counting, file};
+    use super::*;
+
+    /// A state dictionary of the right shapes.
+    fn weights(net: Net) -> Vec<Stored> {
+        let (convs, dense): (&[Conv], &[(&str, u16, u16)]) = match net {
+            Net::P => (&P_CONVS, &[]),
+            Net::R => (&R_CONVS, &[("dense4", 576, 128), ("dense5_1", 128, 2), ("dense5_2", 128, 4)]),
+            Net::O => {
+                (&O_CONVS, &[("dense5", 1152, 256), ("dense6_1", 256, 2), ("dense6_2", 256, 4), ("dense6_3", 256, 10)])
+            }
+        };
+        let mut tensors = Vec::new();
+        let mut add = |name: String, shape: &[u16]| tensors.push(counting(&name, shape));
+        for Conv { index, channels: (from, to), kernel, .. } in convs {
+            let (from, to, kernel) = (*from as u16, *to as u16, *kernel as u16);
+            add(format!("conv{index}.weight"), &[to, from, kernel, kernel]);
+            add(format!("conv{index}.bias"), &[to]);
+            add(format!("prelu{index}.weight"), &[to]);
+        }
+        for &(name, from, to) in dense {
+            add(format!("{name}.weight"), &[to, from]);
+            add(format!("{name}.bias"), &[to]);
+        }
+        match net {
+            Net::P => {
+                for (name, to) in [("conv4_1", 2), ("conv4_2", 4)] {
+                    add(format!("{name}.weight"), &[to, 32, 1, 1]);
+                    add(format!("{name}.bias"), &[to]);
+                }
+            }
+            Net::R => add("prelu4.weight".to_owned(), &[128]),
+            Net::O => add("prelu5.weight".to_owned(), &[256]),
+        }
+        tensors
+    }
+
+    #[test]
+    fn each_net_becomes_a_sound_graph() {
+        for (net, outputs) in
+            [(Net::P, &["reg", "prob"][..]), (Net::R, &["reg", "prob"]), (Net::O, &["reg", "prob", "landmarks"])]
+        {
+            let onnx = convert(net, &file(&weights(net))).unwrap();
+            assert_sound(&onnx, outputs);
+        }
+    }
+
+    #[test]
+    fn the_wrong_net_is_refused_by_name() {
+        let error = convert(Net::O, &file(&weights(Net::R))).unwrap_err();
+        assert!(matches!(&error, ImportError::Shape { name, .. } if name == "conv1.weight"), "{error}");
+        let mut tensors = weights(Net::P);
+        tensors.pop();
+        let error = convert(Net::P, &file(&tensors)).unwrap_err();
+        assert_eq!(error, ImportError::MissingTensor { name: "conv4_2.bias".to_owned() });
+    }
+}

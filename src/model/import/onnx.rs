@@ -233,3 +233,37 @@ fn attribute(name: &str, value: Attr<'_>) -> AttributeProto {
     }
     proto
 }
+
+/// What every written graph must satisfy, for tests.
+#[cfg(test)]
+pub(super) mod check {
+    use super::ModelProto;
+    use prost::Message;
+    use std::collections::BTreeSet;
+
+    /// Nodes come after what they read, names are unique, raw data has the declared size, and the
+    /// declared outputs are `outputs`, each written by a node.
+    pub(crate) fn assert_sound(onnx: &[u8], outputs: &[&str]) {
+        let graph = ModelProto::decode(onnx).unwrap().graph.unwrap();
+        let mut known = BTreeSet::new();
+        for tensor in &graph.initializer {
+            let name = tensor.name.clone().unwrap();
+            let elements: i64 = tensor.dims.iter().product();
+            let width = if tensor.data_type == Some(super::INT64) { 8 } else { 4 };
+            assert_eq!(tensor.raw_data.as_ref().unwrap().len() as i64, elements * width, "{name}");
+            assert!(known.insert(name.clone()), "{name} twice");
+        }
+        known.extend(graph.input.iter().filter_map(|input| input.name.clone()));
+        for node in &graph.node {
+            for input in &node.input {
+                assert!(known.contains(input), "{:?} reads {input} before it exists", node.op_type);
+            }
+            for output in &node.output {
+                assert!(known.insert(output.clone()), "{output} twice");
+            }
+        }
+        let declared: Vec<_> = graph.output.iter().map(|output| output.name.clone().unwrap()).collect();
+        assert_eq!(declared, outputs);
+        assert!(declared.iter().all(|name| graph.node.iter().any(|node| node.output.contains(name))));
+    }
+}

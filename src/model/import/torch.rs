@@ -419,3 +419,159 @@ impl<'a> Reader<'a> {
         ImportError::Truncated { len: self.bytes.len(), what }
     }
 }
+
+/// Writes files of the format, for tests.
+#[cfg(test)]
+pub(super) mod sample {
+    use super::HEADER;
+
+    /// One tensor: name, extents, strides and the storage behind it.
+    pub(crate) struct Stored {
+        pub(crate) name: String,
+        pub(crate) shape: Vec<u16>,
+        pub(crate) strides: Vec<u16>,
+        pub(crate) storage: Vec<f32>,
+    }
+
+    /// A row-major tensor that counts up.
+    pub(crate) fn counting(name: &str, shape: &[u16]) -> Stored {
+        let size: usize = shape.iter().map(|&extent| usize::from(extent)).product();
+        let strides = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+        let storage = (0..size).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect();
+        Stored { name: name.to_owned(), shape: shape.to_vec(), strides, storage }
+    }
+
+    /// A whole file.
+    pub(crate) fn file(tensors: &[Stored]) -> Vec<u8> {
+        let mut out = HEADER.to_vec();
+        out.extend(b"\x80\x02}q\x00(");
+        text(&mut out, "little_endian");
+        out.extend(b"\x88u.");
+        out.extend(b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01(");
+        for (index, tensor) in tensors.iter().enumerate() {
+            text(&mut out, &tensor.name);
+            out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+            text(&mut out, "storage");
+            out.extend(b"ctorch\nFloatStorage\n");
+            text(&mut out, &format!("{index}"));
+            text(&mut out, "cpu");
+            out.extend(b"J");
+            out.extend((tensor.storage.len() as i32).to_le_bytes());
+            out.extend(b"NtQK\x00");
+            numbers(&mut out, &tensor.shape);
+            numbers(&mut out, &tensor.strides);
+            out.extend(b"\x89h\x00)RtR");
+        }
+        out.extend(b"u}");
+        text(&mut out, "_metadata");
+        out.extend(b"h\x00)Rsb.\x80\x02](");
+        for index in 0..tensors.len() {
+            text(&mut out, &format!("{index}"));
+        }
+        out.extend(b"e.");
+        for tensor in tensors {
+            out.extend((tensor.storage.len() as u64).to_le_bytes());
+            out.extend(tensor.storage.iter().flat_map(|v| v.to_le_bytes()));
+        }
+        out
+    }
+
+    fn text(out: &mut Vec<u8>, text: &str) {
+        out.push(b'X');
+        out.extend((text.len() as u32).to_le_bytes());
+        out.extend(text.as_bytes());
+    }
+
+    fn numbers(out: &mut Vec<u8>, numbers: &[u16]) {
+        out.push(b'(');
+        for number in numbers {
+            out.push(b'M');
+            out.extend(number.to_le_bytes());
+        }
+        out.push(b't');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{Stored, counting, file};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn permuted() -> Stored {
+        // A 2×3 matrix stored column by column.
+        let storage = vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0];
+        Stored { name: "turned".to_owned(), shape: vec![2, 3], strides: vec![1, 2], storage }
+    }
+
+    #[test]
+    fn strides_are_honoured() {
+        let dict = read_state_dict(&file(&[counting("plain", &[2, 2]), permuted()])).unwrap();
+        assert_eq!(dict["turned"], Tensor { shape: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] });
+        assert_eq!(dict["plain"].values[1], 1.0 / 251.0 - 0.5);
+        assert_eq!(dict.len(), 2, "the _metadata attribute is not a tensor");
+    }
+
+    #[test]
+    fn a_view_past_its_storage_is_refused() {
+        let mut tensor = permuted();
+        tensor.strides = vec![1, 3];
+        assert!(matches!(read_state_dict(&file(&[tensor])), Err(ImportError::Shape { .. })));
+        let mut tensor = permuted();
+        tensor.shape = vec![u16::MAX; 8];
+        tensor.strides = vec![0; 8];
+        assert!(matches!(read_state_dict(&file(&[tensor])), Err(ImportError::Shape { .. })));
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_refused() {
+        let mut tensor = permuted();
+        tensor.storage[3] = f32::NAN;
+        assert_eq!(read_state_dict(&file(&[tensor])), Err(ImportError::NotFinite { name: "turned".to_owned() }));
+    }
+
+    #[test]
+    fn no_other_function_is_called() {
+        let mut bytes = HEADER.to_vec();
+        bytes.extend(b"\x80\x02cos\nsystem\nX\x02\0\0\0ls\x85R.");
+        let error = read_state_dict(&bytes).unwrap_err().to_string();
+        assert!(error.contains("os.system"), "{error}");
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let bytes = file(&[counting("a", &[3, 2]), permuted()]);
+        for len in 0..bytes.len() {
+            assert!(read_state_dict(&bytes[..len]).is_err(), "{len} of {} bytes", bytes.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_programs_do_not_panic(program in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut bytes = HEADER.to_vec();
+            bytes.extend(program);
+            prop_assert!(read_state_dict(&bytes).is_err());
+        }
+
+        #[test]
+        fn programs_of_known_operations_do_not_panic(
+            program in prop::collection::vec(prop::sample::select(&b"(()]}}tteesubRRQQNK\x01h\x00h\x01q\x00q\x01\x85\x86\x88."[..]), 0..300),
+        ) {
+            let mut bytes = file(&[counting("a", &[2])]);
+            bytes.truncate(HEADER.len() + 7);
+            bytes.extend(program);
+            let _ = read_state_dict(&bytes);
+        }
+
+        #[test]
+        fn flipped_bits_do_not_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..4)) {
+            let mut bytes = file(&[counting("a", &[3, 2]), permuted()]);
+            for (at, bit) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] ^= 1 << bit;
+            }
+            let _ = read_state_dict(&bytes);
+        }
+    }
+}
