@@ -318,7 +318,9 @@ mod tests {
         let shape = |out: &mut Vec<u8>, values: &Shape| {
             int(out, -10);
             int(out, -1);
-            values.iter().for_each(|&value| float(out, value));
+            for &value in values {
+                float(out, value);
+            }
         };
         int(&mut out, 1);
         shape(&mut out, &MEAN);
