@@ -55,6 +55,16 @@ pub enum WireError {
         /// Bytes there are.
         left: usize,
     },
+    /// A text without the zero byte at its end.
+    #[error("{message}: {field} at byte {offset} does not end in a zero byte")]
+    Unterminated {
+        /// Type wanted.
+        message: &'static str,
+        /// Field that was being read.
+        field: &'static str,
+        /// Where its characters start.
+        offset: usize,
+    },
     /// A text is not UTF-8.
     #[error("{message}: {field} at byte {offset} is not UTF-8")]
     NotUtf8 {

@@ -151,6 +151,9 @@ fn damage_is_reported_with_field_and_offset() {
     other[16] = 0xff;
     assert_eq!(message(&other), "sensor_msgs/msg/Image: header.frame_id at byte 16 is not UTF-8");
     let mut other = bytes.clone();
+    other[19] = b'5';
+    assert_eq!(message(&other), "sensor_msgs/msg/Image: header.frame_id at byte 16 does not end in a zero byte");
+    let mut other = bytes.clone();
     other[8..12].fill(0xff);
     assert!(message(&other).contains("header.stamp: stamp 0 s + 4294967295 ns is not a time"));
 

@@ -32,6 +32,7 @@ pub(super) fn decode<'a>(
 }
 
 /// What is in the buffer, and how it wants to be looked at.
+#[derive(Clone, Copy)]
 struct Decoded {
     width: u32,
     height: u32,

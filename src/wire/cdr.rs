@@ -117,11 +117,15 @@ impl<'a> Reader<'a> {
         self.take(field, len)
     }
 
-    /// Without the zero byte at its end.
+    /// Without the zero byte that ends it. A text of no bytes at all is what some writers send for "".
     pub(super) fn text(&mut self, field: &'static str) -> Result<&'a str, WireError> {
         let bytes = self.bytes(field)?;
         let offset = self.at - bytes.len();
-        let characters = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+        let characters = match bytes {
+            [] => bytes,
+            [characters @ .., 0] => characters,
+            _ => return Err(WireError::Unterminated { message: self.message, field, offset }),
+        };
         std::str::from_utf8(characters).map_err(|_ignored_position| WireError::NotUtf8 {
             message: self.message,
             field,
