@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod align;
+pub mod assembly;
 pub mod cli;
 pub mod config;
 pub mod detect;
@@ -23,7 +24,9 @@ pub mod ids;
 pub mod inference;
 pub mod landmarks;
 pub mod model;
+pub mod onnx;
 pub mod people;
+pub mod pipeline;
 pub mod quality;
 mod resample;
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Integration tests.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at a surprise and says what it measured")]
 
+mod accuracy;
+mod architecture;
 mod import_parity;
+mod support;
 mod wire_frame;
 mod wire_messages;

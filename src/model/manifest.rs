@@ -205,6 +205,8 @@ pub struct Input {
 pub struct Detection {
     /// Lowest score that counts as a face.
     pub score_threshold: UnitInterval,
+    /// Model that places better points inside the boxes, when the detector's own are not good enough.
+    pub landmarks: Option<String>,
     /// Overlap above which two boxes are one face.
     pub nms_threshold: UnitInterval,
     /// Data and protocol behind these numbers.

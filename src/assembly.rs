@@ -1,0 +1,84 @@
+//! Puts the line together from a configuration: finds ONNX Runtime, installs what is missing, loads
+//! the networks. Everything slow at the start happens here.
+
+use crate::align::PointScheme;
+use crate::config::Config;
+use crate::landmarks::ShapePredictor;
+use crate::model::manifest::{Alignment, Role};
+use crate::model::store::{ModelStore, ResolvedModel};
+use crate::model::{Progress, runtime};
+use crate::onnx::{self, OnnxEmbedder, OnnxEmotionClassifier, Runtime};
+use crate::pipeline::{EmbeddingStage, EmotionStage, Pipeline, Stages};
+use anyhow::{Context, ensure};
+
+/// Loads every stage that `config` asks for, fetching models that are not there yet.
+///
+/// # Errors
+/// The first thing that is missing or wrong, with what to do about it.
+pub fn load_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
+    let store = ModelStore::open(&config.inference.cache_dir)?;
+    let library = runtime::ensure(&store, progress)?;
+    tracing::debug!(library = %library.path.display(), found = %library.found, "ONNX Runtime");
+    let runtime = Runtime::start(&library.path, &config.inference)
+        .with_context(|| format!("{} ({})", library.path.display(), library.found))?;
+    let stages = load_stages(config, &store, &runtime, progress)?;
+    Ok(Pipeline::new(config.clone(), stages))
+}
+
+fn load_stages(
+    config: &Config,
+    store: &ModelStore,
+    runtime: &Runtime,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<Stages> {
+    let mut find = |name: &str, role: Role| -> anyhow::Result<ResolvedModel> {
+        let model = store.ensure(name, progress)?;
+        let found = model.manifest.role;
+        ensure!(found == role, "model {name} is a {found:?}, a {role:?} is needed");
+        Ok(model)
+    };
+    let detector = find(&config.detector.model, Role::FaceDetector)?;
+    let landmarks = match detector.manifest.detection.as_ref().and_then(|d| d.landmarks.as_deref()) {
+        Some(name) => Some(load_landmarks(&find(name, Role::Landmarks)?)?),
+        None => None,
+    };
+    let scheme = if landmarks.is_some() { PointScheme::DlibFive } else { PointScheme::FivePoint };
+    let mut stages = Stages {
+        detector: onnx::load_detector(runtime, &detector, &config.detector)?,
+        landmarks,
+        embedding: None,
+        emotion: None,
+    };
+    if config.identity.enabled {
+        let model = find(&config.identity.model, Role::Embedder)?;
+        let embedder = Box::new(OnnxEmbedder::load(runtime, &model)?);
+        let alignment = alignment_of(&model, scheme)?;
+        let similarity = model.manifest.similarity.clone().context("an embedder's manifest lacks [similarity]")?;
+        stages.embedding = Some(EmbeddingStage { embedder, alignment, similarity });
+    }
+    if config.emotion.enabled && !config.emotion.model.is_empty() {
+        let model = find(&config.emotion.model, Role::Emotion)?;
+        let classifier = Box::new(OnnxEmotionClassifier::load(runtime, &model)?);
+        stages.emotion = Some(EmotionStage { classifier, alignment: alignment_of(&model, scheme)? });
+    }
+    Ok(stages)
+}
+
+fn load_landmarks(model: &ResolvedModel) -> anyhow::Result<ShapePredictor> {
+    let name = &model.manifest.name;
+    let path = model.path("model")?;
+    let bytes = std::fs::read(path).with_context(|| format!("model {name}: reading {}", path.display()))?;
+    ShapePredictor::parse(&bytes).with_context(|| format!("model {name}: {}", path.display()))
+}
+
+/// The framing of `model`, which must know the points that the detector delivers.
+fn alignment_of(model: &ResolvedModel, scheme: PointScheme) -> anyhow::Result<Alignment> {
+    let name = &model.manifest.name;
+    let alignment =
+        model.manifest.alignment.clone().with_context(|| format!("the manifest of {name} lacks [alignment]"))?;
+    ensure!(
+        alignment.templates.contains_key(&scheme),
+        "model {name} has no template for the points of the chosen detector ({scheme:?}); choose another detector.model"
+    );
+    Ok(alignment)
+}

@@ -1,0 +1,35 @@
+//! Networks: the only code that names `ort`. Each submodule implements one stage's trait for one
+//! family of networks.
+
+mod embedder;
+mod emotion;
+mod mtcnn;
+mod session;
+mod yunet;
+
+pub use embedder::OnnxEmbedder;
+pub use emotion::OnnxEmotionClassifier;
+pub use mtcnn::Mtcnn;
+pub use session::{LoadError, Runtime};
+pub use yunet::Yunet;
+
+use crate::config::DetectorConfig;
+use crate::detect::FaceDetector;
+use crate::model::manifest::DecoderKind;
+use crate::model::store::ResolvedModel;
+
+/// Loads the detector that `model` describes.
+///
+/// # Errors
+/// [`LoadError`] when the model does not load, or is not a detector this code can decode.
+pub fn load_detector(
+    runtime: &Runtime,
+    model: &ResolvedModel,
+    config: &DetectorConfig,
+) -> Result<Box<dyn FaceDetector>, LoadError> {
+    match model.manifest.decoder {
+        DecoderKind::Mtcnn => Ok(Box::new(Mtcnn::load(runtime, model, config)?)),
+        DecoderKind::Yunet => Ok(Box::new(Yunet::load(runtime, model, config)?)),
+        other => Err(session::mismatch(model, format!("no decoder for a detector of kind {other:?} yet"))),
+    }
+}

@@ -1,0 +1,120 @@
+//! Any network that turns an aligned crop into one vector.
+
+use super::session::{LoadError, Net, Runtime, mismatch};
+use crate::align::AlignedCrop;
+use crate::embed::{Embedding, FaceEmbedder, ModelTag};
+use crate::inference::InferenceError;
+use crate::model::manifest::Input;
+use crate::model::store::ResolvedModel;
+
+/// Crops per run, so that a crowded frame cannot claim all memory.
+const BATCH: usize = 8;
+
+/// The embedder. It keeps its tensor between frames.
+pub struct OnnxEmbedder {
+    net: Net,
+    input: Input,
+    output: String,
+    dimensions: usize,
+    tag: ModelTag,
+    tensor: Vec<f32>,
+}
+
+impl OnnxEmbedder {
+    /// Loads the network and runs it once.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it does not load or is not what the manifest says.
+    pub fn load(runtime: &Runtime, model: &ResolvedModel) -> Result<Self, LoadError> {
+        let manifest = &model.manifest;
+        let (Some(input), Some(alignment), Some(similarity)) =
+            (&manifest.input, &manifest.alignment, &manifest.similarity)
+        else {
+            return Err(mismatch(model, "an embedder needs the sections [input], [alignment] and [similarity]"));
+        };
+        let net = Net::load(runtime, model, "model", input)?;
+        let mut embedder = Self {
+            output: net.first_output(),
+            net,
+            input: input.clone(),
+            dimensions: similarity.dimensions as usize,
+            tag: model.tag(),
+            tensor: Vec::new(),
+        };
+        let side = alignment.size;
+        let noise = (0..side * side * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let crop = AlignedCrop { size: side, rgb: noise };
+        embedder.embed(std::slice::from_ref(&crop), &mut Vec::new()).map_err(|e| mismatch(model, e.reason))?;
+        Ok(embedder)
+    }
+
+    fn embed_batch(&mut self, crops: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
+        let shape = pack(crops, &self.input, &mut self.tensor);
+        let (count, dimensions, tag) = (crops.len(), self.dimensions, &self.tag);
+        let output = &self.output;
+        self.net.run(shape, &self.tensor, |outputs| {
+            for vector in outputs.finite(output, count * dimensions)?.chunks_exact(dimensions) {
+                out.push(Embedding::new(vector.to_vec(), tag.clone()).map_err(|e| e.to_string())?);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl FaceEmbedder for OnnxEmbedder {
+    fn model(&self) -> &ModelTag {
+        &self.tag
+    }
+
+    fn embed(&mut self, crops: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
+        out.clear();
+        let done = crops.chunks(BATCH).try_for_each(|batch| self.embed_batch(batch, out));
+        if done.is_err() {
+            out.clear();
+        }
+        done
+    }
+}
+
+/// Writes crops of one size as an NCHW tensor and returns its shape.
+pub(super) fn pack(crops: &[AlignedCrop], input: &Input, tensor: &mut Vec<f32>) -> [usize; 4] {
+    use crate::model::manifest::Colour;
+    let side = crops.first().map_or(0, |crop| crop.size as usize);
+    let channels = if input.colour == Colour::Grey { 1 } else { 3 };
+    let plane = side * side;
+    tensor.resize(crops.len() * channels * plane, 0.0);
+    let value = |v: f32| (v - input.mean) * input.scale;
+    for (crop, image) in crops.iter().zip(tensor.chunks_exact_mut((channels * plane).max(1))) {
+        let pixels = crop.rgb.as_chunks::<3>().0;
+        for (channel, target) in image.chunks_exact_mut(plane).enumerate() {
+            for (out, rgb) in target.iter_mut().zip(pixels) {
+                let [r, g, b] = rgb.map(f32::from);
+                *out = value(match (input.colour, channel) {
+                    // ITU-R BT.601 luma, as every common image library converts to grey.
+                    (Colour::Grey, _) => 0.299 * r + 0.587 * g + 0.114 * b,
+                    (Colour::Rgb, 0) | (Colour::Bgr, 2) => r,
+                    (_, 1) => g,
+                    _ => b,
+                });
+            }
+        }
+    }
+    [crops.len(), channels, side, side]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::manifest::Colour;
+
+    #[test]
+    fn packing_orders_and_scales_the_channels() {
+        let crop = AlignedCrop { size: 1, rgb: vec![10, 20, 30] };
+        let mut tensor = Vec::new();
+        for (colour, expected) in [(Colour::Rgb, vec![0.0, 5.0, 10.0]), (Colour::Bgr, vec![10.0, 5.0, 0.0])] {
+            let input = Input { name: String::new(), width: None, height: None, colour, mean: 10.0, scale: 0.5 };
+            assert_eq!(pack(std::slice::from_ref(&crop), &input, &mut tensor), [1, 3, 1, 1]);
+            assert_eq!(tensor, expected);
+        }
+    }
+}

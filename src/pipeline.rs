@@ -1,0 +1,359 @@
+//! The line itself: the only module that knows the order of the stages.
+
+use crate::align::{self, AlignedCrop, AlignmentPoints, PointScheme};
+use crate::config::Config;
+use crate::detect::{Detection, FaceDetector};
+use crate::embed::{Embedding, FaceEmbedder, ModelTag};
+use crate::emotion::{EmotionClassifier, EmotionScores};
+use crate::frame::{DecodeError, Decoder, Frame, ImageView, Pixels};
+use crate::gallery::{GalleryError, MemoryGallery};
+use crate::geometry::Point;
+use crate::ids::{CameraId, PersonId};
+use crate::inference::InferenceError;
+use crate::landmarks::{ShapePredictor, eye_centres};
+use crate::model::manifest::{Alignment, Similarity};
+use crate::people::{Identifier, People, PersonEvent};
+use crate::quality;
+use crate::time::Stamp;
+use crate::track::{FaceCounter, Observation, SortTracker, Track, Tracker};
+use std::collections::BTreeMap;
+
+/// Landmarks that fit the template worse than this are taken for a mistake; profiles reach 0.3.
+const MAX_RESIDUAL: f32 = 0.45;
+
+/// The networks and trees that the line runs, already loaded.
+pub struct Stages {
+    /// Faces in an image.
+    pub detector: Box<dyn FaceDetector>,
+    /// Better points inside the detector's box; `None` when the detector's own are good.
+    pub landmarks: Option<ShapePredictor>,
+    /// Identity; `None` leaves every face unknown.
+    pub embedding: Option<EmbeddingStage>,
+    /// Expression; `None` leaves it unmeasured.
+    pub emotion: Option<EmotionStage>,
+}
+
+/// An embedder, its framing and the scale of its similarities.
+pub struct EmbeddingStage {
+    /// The network.
+    pub embedder: Box<dyn FaceEmbedder>,
+    /// How it wants faces framed.
+    pub alignment: Alignment,
+    /// What its cosines mean.
+    pub similarity: Similarity,
+}
+
+/// A classifier and its framing.
+pub struct EmotionStage {
+    /// The network.
+    pub classifier: Box<dyn EmotionClassifier>,
+    /// How it wants faces framed.
+    pub alignment: Alignment,
+}
+
+/// Why one frame could not be processed. The line goes on with the next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PipelineError {
+    /// The image cannot be read.
+    #[error("decode: {0}")]
+    Decode(#[from] DecodeError),
+    /// A network failed.
+    #[error("{stage}: {source}")]
+    Inference {
+        /// `detect`, `embed` or `emotion`.
+        stage: &'static str,
+        /// What it said.
+        source: InferenceError,
+    },
+    /// Gallery and embedder do not belong together.
+    #[error("decide: {0}")]
+    Gallery(#[from] GalleryError),
+}
+
+/// Why a picture could not teach us a person.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EnrolError {
+    /// The picture could not be processed.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// Identity is switched off.
+    #[error("nobody can be enrolled while identity.enabled is false")]
+    IdentityOff,
+    /// Nobody in it.
+    #[error("no face found in the picture")]
+    NoFace,
+    /// A face, but no usable one.
+    #[error("the largest face ({width_px:.0} px wide) is too small, turned or cut off to learn from")]
+    Unfit {
+        /// Width of its box, pixels.
+        width_px: f32,
+    },
+}
+
+/// Images in, people out, one call per frame.
+pub struct Pipeline {
+    config: Config,
+    stages: Stages,
+    gallery: MemoryGallery,
+    face_ids: FaceCounter,
+    cameras: BTreeMap<CameraId, Camera>,
+    decoder: Decoder,
+    buffers: Buffers,
+    frame_seq: u64,
+    people: Option<People>,
+    events: Vec<PersonEvent>,
+}
+
+/// What is remembered about one camera.
+struct Camera {
+    tracker: SortTracker,
+    identifier: Identifier,
+    last_stamp: Stamp,
+}
+
+/// Kept between frames, so that a frame allocates nothing that grows with the image.
+#[derive(Default)]
+struct Buffers {
+    detections: Vec<Detection>,
+    points: Vec<AlignmentPoints>,
+    wanted: Vec<usize>,
+    observations: Vec<Observation>,
+    tracks: Vec<Track>,
+    features: Features,
+}
+
+#[derive(Default)]
+struct Features {
+    crops: Crops,
+    embeddings: Vec<Embedding>,
+    expressions: Vec<EmotionScores>,
+}
+
+/// Aligned crops, their pixels reused, and which face each shows.
+#[derive(Default)]
+struct Crops {
+    pool: Vec<AlignedCrop>,
+    faces: Vec<usize>,
+}
+
+impl Pipeline {
+    /// A line without history that knows nobody yet.
+    pub fn new(config: Config, stages: Stages) -> Self {
+        let nobody = || ModelTag::new("none", "");
+        let model = stages.embedding.as_ref().map_or_else(nobody, |stage| stage.embedder.model().clone());
+        Self {
+            gallery: MemoryGallery::new(model, 0),
+            config,
+            stages,
+            face_ids: FaceCounter::default(),
+            cameras: BTreeMap::new(),
+            decoder: Decoder::default(),
+            buffers: Buffers::default(),
+            frame_seq: 0,
+            people: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// The people that can be recognised.
+    pub const fn gallery(&self) -> &MemoryGallery {
+        &self.gallery
+    }
+
+    /// What changed with the last processed frame.
+    pub fn events(&self) -> &[PersonEvent] {
+        &self.events
+    }
+
+    /// Takes one frame through every stage.
+    ///
+    /// A camera whose stamps jump backwards (a looping bag) starts anew, with one line in the log.
+    ///
+    /// # Errors
+    /// [`PipelineError`] when this frame cannot be processed; the next one can be.
+    pub fn process(&mut self, frame: &Frame<'_>) -> Result<&People, PipelineError> {
+        self.events.clear();
+        let image = self.decoder.decode(&frame.pixels)?;
+        let camera = camera_of(&mut self.cameras, frame, &self.config, &self.stages, &self.face_ids);
+        let Buffers { detections, points, wanted, observations, tracks, features } = &mut self.buffers;
+
+        find_faces(&mut self.stages, &self.config, image, detections, points)?;
+        observe(detections, image, observations);
+        wanted.clear();
+        wanted.extend((0..detections.len()).filter(|&i| {
+            let face = camera.tracker.expect(frame.stamp, &detections[i].bbox);
+            is_fit(&observations[i], &self.config)
+                && face.is_none_or(|face| camera.identifier.wants_look(face, frame.stamp))
+        }));
+        measure(&mut self.stages, image, points, wanted, features, observations)?;
+        camera.tracker.update(frame.stamp, observations, tracks);
+        let mut people = People {
+            camera: frame.camera.clone(),
+            stamp: frame.stamp,
+            frame_id: frame.frame_id.to_owned(),
+            width: image.width(),
+            height: image.height(),
+            frame_seq: self.frame_seq + 1,
+            displaced: 0,
+            latency_nanos: 0,
+            people: Vec::new(),
+        };
+        camera.identifier.decide(tracks, observations, &self.gallery, &mut people, &mut self.events)?;
+        self.frame_seq += 1;
+        Ok(self.people.insert(people))
+    }
+
+    /// Finds and measures every face of one picture, also those that a live look would leave out, and
+    /// without tracking: for enrolment and evaluation.
+    ///
+    /// # Errors
+    /// [`PipelineError`] when the picture cannot be processed.
+    pub fn examine(&mut self, picture: &Pixels<'_>) -> Result<Vec<Observation>, PipelineError> {
+        let image = self.decoder.decode(picture)?;
+        let Buffers { detections, points, wanted, observations, features, .. } = &mut self.buffers;
+        find_faces(&mut self.stages, &self.config, image, detections, points)?;
+        observe(detections, image, observations);
+        wanted.clear();
+        wanted.extend(0..detections.len());
+        measure(&mut self.stages, image, points, wanted, features, observations)?;
+        Ok(std::mem::take(observations))
+    }
+
+    /// Learns the largest face of a picture as one more look at the person called `name`.
+    ///
+    /// # Errors
+    /// [`EnrolError`] says why the picture teaches nothing.
+    pub fn enrol_picture(&mut self, name: &str, picture: &Pixels<'_>) -> Result<PersonId, EnrolError> {
+        if self.stages.embedding.is_none() {
+            return Err(EnrolError::IdentityOff);
+        }
+        let looks = self.examine(picture)?;
+        let size = |look: &Observation| look.detection.bbox.area();
+        let largest = looks.into_iter().max_by(|a, b| size(a).total_cmp(&size(b))).ok_or(EnrolError::NoFace)?;
+        let width_px = largest.detection.bbox.width();
+        let is_fit = is_fit(&largest, &self.config);
+        let embedding = largest.embedding.filter(|_| is_fit).ok_or(EnrolError::Unfit { width_px })?;
+        Ok(self.gallery.enrol(name, &embedding, largest.quality).map_err(PipelineError::from)?)
+    }
+}
+
+fn camera_of<'a>(
+    cameras: &'a mut BTreeMap<CameraId, Camera>,
+    frame: &Frame<'_>,
+    config: &Config,
+    stages: &Stages,
+    face_ids: &FaceCounter,
+) -> &'a mut Camera {
+    let camera = cameras.entry(frame.camera.clone()).or_insert_with(|| {
+        let similarity = stages.embedding.as_ref().map(|stage| stage.similarity.clone());
+        Camera {
+            tracker: SortTracker::new(config.tracker.clone(), similarity.clone(), face_ids.clone()),
+            identifier: Identifier::new(config, similarity),
+            last_stamp: frame.stamp,
+        }
+    });
+    if frame.stamp < camera.last_stamp {
+        tracing::warn!(camera = %frame.camera, from = %camera.last_stamp, to = %frame.stamp, "time jumped back: tracks start anew");
+        camera.tracker.reset();
+        camera.identifier.reset();
+    }
+    camera.last_stamp = frame.stamp;
+    camera
+}
+
+/// Stages *detect* and *landmarks*: the best faces, and five points for the alignment of each.
+fn find_faces(
+    stages: &mut Stages,
+    config: &Config,
+    image: ImageView<'_>,
+    detections: &mut Vec<Detection>,
+    points: &mut Vec<AlignmentPoints>,
+) -> Result<(), PipelineError> {
+    let failed = |source| PipelineError::Inference { stage: "detect", source };
+    stages.detector.detect(image, detections).map_err(failed)?;
+    detections.truncate(config.tracker.max_faces as usize);
+    points.clear();
+    for face in detections {
+        points.push(match &stages.landmarks {
+            Some(predictor) => {
+                let found = predictor.predict(image, &face.bbox);
+                // The trees place the eyes better than the detector does.
+                [face.landmarks.points[0], face.landmarks.points[1]] = eye_centres(&found);
+                found
+            }
+            None => AlignmentPoints { scheme: PointScheme::FivePoint, points: face.landmarks.points },
+        });
+    }
+    Ok(())
+}
+
+fn observe(detections: &[Detection], image: ImageView<'_>, observations: &mut Vec<Observation>) {
+    observations.clear();
+    observations.extend(detections.iter().map(|detection| Observation {
+        detection: *detection,
+        quality: quality::of_face(detection, image.width(), image.height()),
+        embedding: None,
+        emotion: None,
+    }));
+}
+
+/// Whether a look at this face would say anything.
+fn is_fit(look: &Observation, config: &Config) -> bool {
+    look.quality > 0.0 && f64::from(look.detection.landmarks.inter_ocular()) >= config.identity.min_inter_ocular_px
+}
+
+/// Stages *align*, *embed* and *emotion* for the faces in `wanted`.
+fn measure(
+    stages: &mut Stages,
+    image: ImageView<'_>,
+    points: &[AlignmentPoints],
+    wanted: &[usize],
+    features: &mut Features,
+    observations: &mut [Observation],
+) -> Result<(), PipelineError> {
+    let Features { crops, embeddings, expressions } = features;
+    if let Some(EmbeddingStage { embedder, alignment, .. }) = &mut stages.embedding {
+        let cut = crops.cut(image, points, wanted, alignment);
+        embedder.embed(cut, embeddings).map_err(|source| PipelineError::Inference { stage: "embed", source })?;
+        for (&face, embedding) in crops.faces.iter().zip(embeddings.drain(..)) {
+            observations[face].embedding = Some(embedding);
+        }
+    }
+    if let Some(EmotionStage { classifier, alignment }) = &mut stages.emotion {
+        let cut = crops.cut(image, points, wanted, alignment);
+        classifier
+            .classify(cut, expressions)
+            .map_err(|source| PipelineError::Inference { stage: "emotion", source })?;
+        for (&face, scores) in crops.faces.iter().zip(expressions.iter()) {
+            observations[face].emotion = Some(*scores);
+        }
+    }
+    Ok(())
+}
+
+impl Crops {
+    /// Cuts the faces in `wanted` as `alignment` asks; those whose points are no face are left out.
+    fn cut(
+        &mut self,
+        image: ImageView<'_>,
+        points: &[AlignmentPoints],
+        wanted: &[usize],
+        alignment: &Alignment,
+    ) -> &[AlignedCrop] {
+        self.faces.clear();
+        for &face in wanted {
+            let AlignmentPoints { scheme, points } = &points[face];
+            let Some(template) = alignment.templates.get(scheme) else { continue };
+            let Ok(fit) = align::fit(points, &template.map(|[x, y]| Point::new(x, y))) else { continue };
+            if fit.residual > MAX_RESIDUAL {
+                continue;
+            }
+            if self.pool.len() == self.faces.len() {
+                self.pool.push(AlignedCrop::default());
+            }
+            align::warp(image, fit.image_from_crop, alignment.size, &mut self.pool[self.faces.len()]);
+            self.faces.push(face);
+        }
+        &self.pool[..self.faces.len()]
+    }
+}
