@@ -4,6 +4,7 @@
 mod accuracy;
 mod architecture;
 mod import_parity;
+mod mtcnn_parity;
 mod support;
 mod wire_frame;
 mod wire_messages;
