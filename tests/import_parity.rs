@@ -1,16 +1,21 @@
 //! What the importers make of packaged models, against the originals: dlib and facenet-pytorch.
 //! The reference values and the script that wrote them are in `tests/reference`.
 
-use rostro::align::PointScheme;
+use crate::support::{runtime, skip};
+use rostro::align::{AlignedCrop, PointScheme};
+use rostro::config::DetectorConfig;
+use rostro::detect::Detection;
+use rostro::embed::FaceEmbedder as _;
 use rostro::frame::{ChannelOrder, ImageView};
 use rostro::geometry::BBox;
 use rostro::landmarks::ShapePredictor;
 use rostro::model::NoProgress;
 use rostro::model::manifest::Manifest;
 use rostro::model::store::{Bundle, InstallOptions, ModelStore};
+use rostro::onnx::{OnnxEmbedder, load_detector};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::io::Write as _;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A file of `tests/reference`.
@@ -26,17 +31,16 @@ fn store(test: &str, wanted: &[&str]) -> Option<ModelStore> {
     match store.install_bundles(&bundles, &InstallOptions::default(), &mut NoProgress) {
         Ok(()) => Some(store),
         Err(error) => {
-            // Straight to the terminal: the harness hides what a passing test prints.
-            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {error}");
+            skip(test, &error.to_string());
             None
         }
     }
 }
 
-fn astronaut(store: &ModelStore) -> image::RgbImage {
+fn picture(store: &ModelStore, name: &str) -> image::RgbImage {
     let pictures = Bundle::load("demo-pictures").unwrap();
     let pictures = store.install_bundle(&pictures, &InstallOptions::default(), &mut NoProgress).unwrap();
-    image::open(pictures.path("astronaut").unwrap()).unwrap().to_rgb8()
+    image::open(pictures.path(name).unwrap()).unwrap().to_rgb8()
 }
 
 fn view(image: &image::RgbImage) -> ImageView<'_> {
@@ -72,7 +76,7 @@ fn landmarks_are_those_of_dlib() {
     let Some(store) = store("landmarks_are_those_of_dlib", &["dlib-five-point", "demo-pictures"]) else { return };
     let model = store.ensure("dlib-five-point", &mut NoProgress).unwrap();
     let predictor = ShapePredictor::parse(&std::fs::read(model.path("model").unwrap()).unwrap()).unwrap();
-    let picture = astronaut(&store);
+    let picture = picture(&store, "astronaut");
     let predict = |corners: [f32; 4]| {
         let [x1, y1, x2, y2] = corners;
         let found = predictor.predict(view(&picture), &BBox::new(x1, y1, x2, y2));
@@ -109,4 +113,121 @@ fn crops_for_dlibs_network_are_framed_as_dlib_frames_them() {
     for (ours, theirs) in alignment.templates[&PointScheme::DlibFive].iter().zip(dlib_five) {
         assert!((ours[0] - theirs[0]).hypot(ours[1] - theirs[1]) < 1e-3, "{ours:?} {theirs:?}");
     }
+}
+
+#[derive(Deserialize)]
+struct Descriptors {
+    chips: Vec<Chip>,
+}
+
+#[derive(Deserialize)]
+struct Chip {
+    sample: Sample,
+    descriptor: Vec<f64>,
+}
+
+/// Pixels that anyone can make again; see `about` in the file.
+#[derive(Deserialize)]
+struct Sample {
+    x: Option<u32>,
+    #[serde(default)]
+    y: u32,
+    #[serde(default)]
+    step: u32,
+    width: u32,
+    height: u32,
+}
+
+impl Sample {
+    fn rgb(&self, picture: &image::RgbImage) -> Vec<u8> {
+        let pixel = |i: u32, j: u32| match self.x {
+            Some(x) => picture.get_pixel(x + self.step * i, self.y + self.step * j).0,
+            None => [0, 1, 2].map(|c| ((7 * i + 13 * j + 29 * c + i * j / 8) % 256) as u8),
+        };
+        (0..self.height).flat_map(|j| (0..self.width).flat_map(move |i| pixel(i, j))).collect()
+    }
+}
+
+#[test]
+fn embeddings_are_dlibs_centred_and_normalised() {
+    const TEST: &str = "embeddings_are_dlibs_centred_and_normalised";
+    let Some(store) = store(TEST, &["dlib-resnet-v1", "demo-pictures"]) else { return };
+    let Some((_, runtime)) = runtime(TEST) else { return };
+    let model = store.ensure("dlib-resnet-v1", &mut NoProgress).unwrap();
+    let mut embedder = OnnxEmbedder::load(&runtime, &model).unwrap();
+    let astronaut = picture(&store, "astronaut");
+    let mean = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/dlib_resnet_v1_mean.txt");
+    let mean = std::fs::read_to_string(mean).unwrap();
+    let mean: Vec<f64> = mean.lines().filter(|line| !line.starts_with('#')).map(|v| v.parse().unwrap()).collect();
+
+    let reference: Descriptors = reference("dlib_descriptors.json");
+    assert!(reference.chips.len() >= 4);
+    let mut largest = 0.0_f64;
+    for chip in &reference.chips {
+        let crop = AlignedCrop { size: chip.sample.width, rgb: chip.sample.rgb(&astronaut) };
+        let mut found = Vec::new();
+        embedder.embed(&[crop], &mut found).unwrap();
+        let centred: Vec<f64> = chip.descriptor.iter().zip(&mean).map(|(v, mean)| v - mean).collect();
+        let length = centred.iter().map(|v| v * v).sum::<f64>().sqrt();
+        assert_eq!(found[0].unit().len(), centred.len());
+        for (found, expected) in found[0].unit().iter().zip(&centred) {
+            largest = largest.max((f64::from(*found) - expected / length).abs());
+        }
+    }
+    println!("embeddings: largest difference {largest:.1e}");
+    assert!(largest < 1e-5, "{largest}");
+}
+
+#[derive(Deserialize)]
+struct Faces {
+    settings: Settings,
+    pictures: BTreeMap<String, Picture>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    min_face_size: u32,
+}
+
+#[derive(Deserialize)]
+struct Picture {
+    faces: Vec<FoundFace>,
+}
+
+#[derive(Deserialize)]
+struct FoundFace {
+    #[serde(rename = "box")]
+    corners: [f32; 4],
+    score: f32,
+    points: [[f32; 2]; 5],
+}
+
+#[test]
+fn faces_are_those_of_facenet_pytorch() {
+    const TEST: &str = "faces_are_those_of_facenet_pytorch";
+    let Some(store) = store(TEST, &["mtcnn", "demo-pictures"]) else { return };
+    let Some((_, runtime)) = runtime(TEST) else { return };
+    let reference: Faces = reference("mtcnn_faces.json");
+    let model = store.ensure("mtcnn", &mut NoProgress).unwrap();
+    let config = DetectorConfig { min_face_px: reference.settings.min_face_size, ..DetectorConfig::default() };
+    let mut detector = load_detector(&runtime, &model, &config).unwrap();
+
+    assert!(reference.pictures.len() >= 5);
+    let (mut boxes, mut points, mut scores) = (0.0_f32, 0.0_f32, 0.0_f32);
+    for (name, expected) in &reference.pictures {
+        let mut found: Vec<Detection> = Vec::new();
+        detector.detect(view(&picture(&store, name)), &mut found).unwrap();
+        assert_eq!(found.len(), expected.faces.len(), "faces in {name}: {found:?}");
+        for (found, expected) in found.iter().zip(&expected.faces) {
+            for (found, expected) in found.bbox.to_array().iter().zip(expected.corners) {
+                boxes = boxes.max((found - expected).abs());
+            }
+            for (found, expected) in found.landmarks.to_array().iter().zip(expected.points.as_flattened()) {
+                points = points.max((found - expected).abs());
+            }
+            scores = scores.max((found.score - expected.score).abs());
+        }
+    }
+    println!("faces: largest difference of boxes {boxes} px, points {points} px, scores {scores}");
+    assert!(boxes < 0.5 && points < 0.5 && scores < 0.01, "boxes {boxes}, points {points}, scores {scores}");
 }
