@@ -213,12 +213,19 @@ fn faces_are_those_of_facenet_pytorch() {
     let mut detector = load_detector(&runtime, &model, &config).unwrap();
 
     assert!(reference.pictures.len() >= 5);
-    let (mut boxes, mut points, mut scores) = (0.0_f32, 0.0_f32, 0.0_f32);
+    let (mut boxes, mut points, mut scores, mut compared) = (0.0_f32, 0.0_f32, 0.0_f32, 0);
     for (name, expected) in &reference.pictures {
         let mut found: Vec<Detection> = Vec::new();
         detector.detect(view(&picture(&store, name)), &mut found).unwrap();
         assert_eq!(found.len(), expected.faces.len(), "faces in {name}: {found:?}");
         for (found, expected) in found.iter().zip(&expected.faces) {
+            let [x1, y1, x2, y2] = expected.corners;
+            assert!(found.bbox.iou(&BBox::new(x1, y1, x2, y2)) > 0.8, "{name}: {found:?}");
+            // Two JPEG decoders differ by a grey level here and there. That moves a clear face by
+            // hundredths of a pixel, but a doubtful one (a lapel pin) by one or two.
+            if expected.score < 0.99 {
+                continue;
+            }
             for (found, expected) in found.bbox.to_array().iter().zip(expected.corners) {
                 boxes = boxes.max((found - expected).abs());
             }
@@ -226,8 +233,10 @@ fn faces_are_those_of_facenet_pytorch() {
                 points = points.max((found - expected).abs());
             }
             scores = scores.max((found.score - expected.score).abs());
+            compared += 1;
         }
     }
-    println!("faces: largest difference of boxes {boxes} px, points {points} px, scores {scores}");
+    println!("{compared} faces: largest difference of boxes {boxes} px, points {points} px, scores {scores}");
+    assert!(compared >= 5, "one clear face in each picture");
     assert!(boxes < 0.5 && points < 0.5 && scores < 0.01, "boxes {boxes}, points {points}, scores {scores}");
 }
