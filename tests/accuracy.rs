@@ -1,16 +1,21 @@
 //! The line on real pictures with known answers.
 
 use crate::support::{runtime, shared};
+use image::AnimationDecoder as _;
+use image::codecs::gif::GifDecoder;
 use rostro::assembly::load_pipeline;
 use rostro::config::{Config, DetectorConfig};
 use rostro::detect::{Detection, FaceDetector};
 use rostro::embed::Embedding;
-use rostro::frame::{Decoder, EncodedPixels, Pixels};
+use rostro::frame::{Decoder, EncodedPixels, Frame, Pixels, RawPixels};
 use rostro::geometry::{BBox, ImagePx};
+use rostro::ids::CameraId;
 use rostro::model::NoProgress;
 use rostro::model::store::InstallOptions;
 use rostro::onnx::load_detector;
 use rostro::pipeline::Pipeline;
+use rostro::time::Stamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The labelled boxes of a dlib image list: picture name and boxes.
@@ -165,4 +170,68 @@ fn presidents_are_told_apart_also_half_hidden() {
     let looks: Vec<_> = files_of(&root).iter().map(|p| (usize::from(is_biden(p)), look_at(&mut pipeline, p))).collect();
     let pairs = compare_all(&looks, threshold);
     assert_eq!(pairs, Pairs { same: 10, same_accepted: 10, different: 5, different_accepted: 0 });
+}
+
+/// What tracking made of a clip: how many face ids, and in how many frames how many faces were seen.
+struct ClipResult {
+    ids: usize,
+    frames: usize,
+    frames_with: BTreeMap<usize, usize>,
+}
+
+fn run_clip(config: &Config, clip: &Path) -> ClipResult {
+    let mut pipeline = load_pipeline(config, &mut NoProgress).unwrap();
+    let file = std::io::BufReader::new(std::fs::File::open(clip).unwrap());
+    let frames = GifDecoder::new(file).unwrap().into_frames();
+    let (mut ids, mut frames_with, mut nanos, mut count) = (BTreeSet::new(), BTreeMap::new(), 0, 0);
+    for frame in frames {
+        let frame = frame.unwrap();
+        let (numerator, denominator) = frame.delay().numer_denom_ms();
+        let image = image::DynamicImage::ImageRgba8(frame.into_buffer()).to_rgb8();
+        let pixels = Pixels::Raw(RawPixels {
+            width: image.width(),
+            height: image.height(),
+            encoding: "rgb8",
+            is_bigendian: false,
+            step: image.width() * 3,
+            data: image.as_raw(),
+        });
+        let camera = CameraId::new("camera").unwrap();
+        let people =
+            pipeline.process(&Frame { camera, stamp: Stamp::from_nanos(nanos), frame_id: "", pixels }).unwrap();
+        let observed = people.people.iter().filter(|person| person.observed).count();
+        *frames_with.entry(observed).or_insert(0) += 1;
+        ids.extend(people.people.iter().map(|person| person.face_id));
+        nanos += i64::from(numerator) * 1_000_000 / i64::from(denominator.max(1));
+        count += 1;
+    }
+    ClipResult { ids: ids.len(), frames: count, frames_with }
+}
+
+#[test]
+fn clips_have_at_most_two_face_ids_more_than_people() {
+    let name = "clips_have_at_most_two_face_ids_more_than_people";
+    let (Some(folder), Some(_)) = (shared("data/video", name), runtime(name)) else { return };
+    for (clip, people) in [
+        ("classroom.gif", 4),
+        ("face-demographics-walking.gif", 2),
+        ("head-pose-face-detection-female.gif", 1),
+        ("head-pose-face-detection-male.gif", 1),
+    ] {
+        let result = run_clip(&Config::default(), &folder.join(clip));
+        println!("{clip}: {} ids for {people} people, frames with n faces: {:?}", result.ids, result.frames_with);
+        assert!(result.ids <= people + 2, "{clip}: {} face ids for {people} people", result.ids);
+    }
+}
+
+#[test]
+fn a_smaller_smallest_face_shows_the_whole_classroom() {
+    let name = "a_smaller_smallest_face_shows_the_whole_classroom";
+    let (Some(folder), Some(_)) = (shared("data/video", name), runtime(name)) else { return };
+    let mut config = Config::default();
+    config.detector.min_face_px = 10;
+    let result = run_clip(&config, &folder.join("classroom.gif"));
+    let with_four = result.frames_with.get(&4).copied().unwrap_or(0);
+    println!("classroom at 10 px: {with_four} of {} frames show four faces: {:?}", result.frames, result.frames_with);
+    assert!(with_four * 2 > result.frames, "{with_four} of {} frames show four faces", result.frames);
 }
