@@ -547,9 +547,48 @@ mod tests {
     }
 
     #[test]
+    fn a_lead_that_is_steady_but_within_the_margin_is_ambiguous() {
+        let mut room = Room::new();
+        room.show(60, &[sight(1, mixed(&[(0, 0.71), (1, 0.68)], 8))]);
+        assert_eq!(room.identity(1).state, IdentityState::Ambiguous);
+    }
+
+    #[test]
+    fn a_runner_up_close_behind_delays_the_name() {
+        let mut room = Room::new();
+        let anna_or_bert = [sight(1, mixed(&[(0, 0.72), (1, 0.66)], 8))];
+        for _ in 0..3 {
+            room.after(1.0 / 15.0, &anna_or_bert);
+        }
+        assert_eq!(room.identity(1).state, IdentityState::Ambiguous);
+        room.show(5, &anna_or_bert);
+        assert_eq!(room.name(1), Some("Anna"));
+    }
+
+    #[test]
     fn a_clear_lead_is_no_ambiguity_however_long_it_lasts() {
         let mut room = Room::new();
-        room.show(50, &[sight(1, mixed(&[(0, 0.78), (1, 0.6)], 8))]);
+        room.show(50, &[sight(1, mixed(&[(0, 0.73), (1, 0.66)], 8))]);
+        assert_eq!(room.name(1), Some("Anna"));
+        assert!(room.identity(1).confidence > 0.99);
+    }
+
+    #[test]
+    fn looks_of_poor_quality_do_not_count() {
+        let mut room = Room::new();
+        room.show(20, &[Sight { quality: 0.2, ..sight(1, look_at(0, 0.9)) }]);
+        assert_eq!(*room.identity(1), Identity::default());
+    }
+
+    #[test]
+    fn confidence_fades_without_looks_and_then_one_contradiction_is_still_not_enough() {
+        let mut room = Room::new();
+        room.show(5, &[sight(1, look_at(0, 0.8))]);
+        let sure = room.identity(1).confidence;
+        room.after(20.0, &[Sight { look: None, ..sight(1, person(0)) }]);
+        let later = room.identity(1).confidence;
+        assert!((0.5..0.99 * sure).contains(&later), "{later} of {sure}");
+        room.show(1, &[sight(1, look_at(0, 0.1))]);
         assert_eq!(room.name(1), Some("Anna"));
     }
 
@@ -567,6 +606,7 @@ mod tests {
             for _ in 0..15 {
                 room.after(1.0 / 15.0, std::slice::from_ref(&bad));
                 assert_eq!(room.name(1), Some("Anna"));
+                assert!(room.identity(1).confidence > 0.95);
             }
         }
     }
@@ -612,6 +652,17 @@ mod tests {
         assert_eq!(room.identity(2).state, IdentityState::Pending);
         room.show(1, &[coasting(1), sight(2, look_at(0, 0.85))]);
         assert_eq!((room.name(1), room.name(2)), (None, Some("Anna")), "the face in view has more right to it");
+    }
+
+    #[test]
+    fn a_slightly_surer_face_does_not_take_the_name_over() {
+        let mut room = Room::new();
+        room.show(3, &[sight(1, look_at(0, 0.62))]);
+        let unlooked = Sight { look: None, ..sight(1, person(0)) };
+        room.show(4, &[unlooked.clone(), sight(2, look_at(0, 0.62))]);
+        assert_eq!((room.name(1), room.name(2)), (Some("Anna"), None));
+        room.show(4, &[unlooked, sight(2, look_at(0, 0.8))]);
+        assert_eq!((room.name(1), room.name(2)), (None, Some("Anna")), "a much surer one does");
     }
 
     #[test]

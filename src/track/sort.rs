@@ -364,7 +364,7 @@ fn better(a: &Detection, b: &Detection) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{look_at, observation, person, similarity};
+    use crate::testing::{look_at, mixed, observation, person, similarity};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -468,6 +468,30 @@ mod tests {
         assert_eq!(scene.owner(0), FaceId::from_counter(0));
     }
 
+    #[test]
+    fn a_jump_of_more_than_a_width_keeps_the_id_and_a_larger_one_does_not() {
+        for (jump, kept) in [(67.0, true), (100.0, false)] {
+            let mut scene = Scene::new();
+            for frame in 0..5_u8 {
+                scene.at(0.2 * f64::from(frame), &[face(100.0)]);
+            }
+            scene.at(1.0, &[face(100.0 + jump)]);
+            assert_eq!(scene.owner(0) == FaceId::from_counter(0), kept, "{jump} px");
+        }
+    }
+
+    #[test]
+    fn a_far_face_in_the_place_of_a_near_one_is_another() {
+        let mut scene = Scene::new();
+        let near = observation(BBox::from_centre(100.0, 100.0, 100.0, 120.0), None);
+        let far = observation(BBox::from_centre(100.0, 100.0, 48.0, 56.0), None);
+        for frame in 0..5_u8 {
+            scene.at(0.1 * f64::from(frame), std::slice::from_ref(&near));
+        }
+        scene.at(0.5, std::slice::from_ref(&far));
+        assert_ne!(scene.owner(0), FaceId::from_counter(0));
+    }
+
     /// Two faces meet and pass; while they overlap only the nearer one, person 0, is found.
     fn crossing(secs_per_frame: f64, observe: impl Fn(usize, f32, f64) -> Observation) -> (Vec<FaceId>, Vec<FaceId>) {
         let mut scene = Scene::new();
@@ -528,6 +552,20 @@ mod tests {
     }
 
     #[test]
+    fn between_two_similar_faces_the_likelier_pairs_win() {
+        // Siblings (cosine 0.45, no contradiction) who exchange their places between two frames.
+        let sibling = || mixed(&[(0, 0.45), (1, 0.89)], 15);
+        let at = |look, x| observation(BBox::from_centre(x, 200.0, 50.0, 60.0), Some(look));
+        let mut scene = Scene::new();
+        for frame in 0..5_u8 {
+            scene.at(0.2 * f64::from(frame), &[at(person(0), 100.0), at(sibling(), 130.0)]);
+        }
+        let ids = (scene.owner(0), scene.owner(1));
+        scene.at(1.0, &[at(person(0), 122.0), at(sibling(), 108.0)]);
+        assert_eq!((scene.owner(0), scene.owner(1)), ids);
+    }
+
+    #[test]
     fn a_lost_face_that_reappears_elsewhere_is_resumed_by_its_look_only() {
         for (who, resumed) in [(0, true), (1, false)] {
             let mut scene = Scene::new();
@@ -585,9 +623,10 @@ mod tests {
         assert_eq!(expect(104.0), Some(scene.owner(0)));
         assert_eq!(expect(302.0), Some(scene.owner(1)));
         assert_eq!(expect(200.0), None, "nobody is there");
-        scene.at(0.2, &[face(160.0), face(220.0)]);
+        let mut scene = Scene::new();
+        scene.at(0.2, &[face(160.0), face(200.0)]);
         let expect = |x| scene.tracker.expect(stamp, &face(x).detection.bbox);
-        assert_eq!(expect(190.0), None, "two tracks could claim it");
+        assert_eq!(expect(165.0), None, "two tracks could claim it");
     }
 
     #[test]
