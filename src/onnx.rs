@@ -4,6 +4,8 @@
 mod embedder;
 mod emotion;
 mod mtcnn;
+#[cfg(test)]
+mod parity;
 mod session;
 mod yunet;
 
