@@ -77,7 +77,7 @@ fn alignment_of(model: &ResolvedModel, scheme: PointScheme) -> anyhow::Result<Al
     let alignment =
         model.manifest.alignment.clone().with_context(|| format!("the manifest of {name} lacks [alignment]"))?;
     ensure!(
-        alignment.templates.contains_key(&scheme),
+        [scheme, PointScheme::FivePoint].iter().any(|scheme| alignment.templates.contains_key(scheme)),
         "model {name} has no template for the points of the chosen detector ({scheme:?}); choose another detector.model"
     );
     Ok(alignment)

@@ -313,14 +313,14 @@ fn measure(
 ) -> Result<(), PipelineError> {
     let Features { crops, embeddings, expressions } = features;
     if let Some(EmbeddingStage { embedder, alignment, .. }) = &mut stages.embedding {
-        let cut = crops.cut(image, points, wanted, alignment);
+        let cut = crops.cut(image, points, observations, wanted, alignment);
         embedder.embed(cut, embeddings).map_err(|source| PipelineError::Inference { stage: "embed", source })?;
         for (&face, embedding) in crops.faces.iter().zip(embeddings.drain(..)) {
             observations[face].embedding = Some(embedding);
         }
     }
     if let Some(EmotionStage { classifier, alignment }) = &mut stages.emotion {
-        let cut = crops.cut(image, points, wanted, alignment);
+        let cut = crops.cut(image, points, observations, wanted, alignment);
         classifier
             .classify(cut, expressions)
             .map_err(|source| PipelineError::Inference { stage: "emotion", source })?;
@@ -337,17 +337,17 @@ impl Crops {
         &mut self,
         image: ImageView<'_>,
         points: &[AlignmentPoints],
+        faces: &[Observation],
         wanted: &[usize],
         alignment: &Alignment,
     ) -> &[AlignedCrop] {
         self.faces.clear();
         for &face in wanted {
-            let AlignmentPoints { scheme, points } = &points[face];
-            let Some(template) = alignment.templates.get(scheme) else { continue };
-            let Ok(fit) = align::fit(points, &template.map(|[x, y]| Point::new(x, y))) else { continue };
-            if fit.residual > MAX_RESIDUAL {
+            let own =
+                AlignmentPoints { scheme: PointScheme::FivePoint, points: faces[face].detection.landmarks.points };
+            let Some(fit) = [&points[face], &own].into_iter().find_map(|points| fit_to(points, alignment)) else {
                 continue;
-            }
+            };
             if self.pool.len() == self.faces.len() {
                 self.pool.push(AlignedCrop::default());
             }
@@ -356,4 +356,10 @@ impl Crops {
         }
         &self.pool[..self.faces.len()]
     }
+}
+
+/// The similarity for a model that has a template for these points, when they look like a face.
+fn fit_to(points: &AlignmentPoints, alignment: &Alignment) -> Option<align::Fit> {
+    let template = alignment.templates.get(&points.scheme)?.map(|[x, y]| Point::new(x, y));
+    align::fit(&points.points, &template).ok().filter(|fit| fit.residual <= MAX_RESIDUAL)
 }

@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod architecture;
+mod emotion;
 mod import_parity;
 mod mtcnn_parity;
 mod support;

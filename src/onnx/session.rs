@@ -188,7 +188,7 @@ fn register_provider(builder: &mut SessionBuilder, config: &InferenceConfig) -> 
             Ok(()) => return Ok(provider),
             Err(e) if must_work => return Err(LoadError::Provider { provider, reason: e.to_string() }),
             Err(e) if config.provider == Provider::Auto => {
-                tracing::debug!(provider, reason = %e, "provider not usable")
+                tracing::debug!(provider, reason = %e, "provider not usable");
             }
             Err(e) => tracing::warn!(provider, reason = %e, "provider not usable, falling back to the CPU"),
         }
