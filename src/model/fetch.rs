@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -342,9 +342,11 @@ pub fn read_members(path: &Path, members: &[&str]) -> Result<Vec<Vec<u8>>, Fetch
     found.into_iter().zip(members).map(|(bytes, member)| bytes.ok_or_else(|| missing(member))).collect()
 }
 
-/// Whether the archive's `entry` is what `member` names.
+/// Whether the archive's `entry` is what `member` names. Entries that lead out of the archive are
+/// nothing anybody asks for.
 fn names(entry: &str, member: &str) -> bool {
-    entry.strip_suffix(member).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    let inside = Path::new(entry).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    inside && entry.strip_suffix(member).is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 type Members = Vec<Option<Vec<u8>>>;
@@ -391,4 +393,136 @@ fn read_all(entry: &mut impl Read, name: &str) -> Result<Vec<u8>, String> {
         return Err(format!("{name} is larger than {MAX_MEMBER_BYTES} bytes"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A gzipped tar file with these files.
+    pub(crate) fn tar_gz(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_ustar();
+            // Not through `set_path`, which refuses the names this is tested with.
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            archive.append(&header, *bytes).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap()
+    }
+
+    /// A zip file with these files.
+    pub(crate) fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, bytes) in files {
+            archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(bytes).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    const FILES: &[(&str, &[u8])] = &[("p-1.0/data/a.dat", b"first"), ("p-1.0/b.dat", b"second"), ("p-1.0/xb.dat", b"-")];
+
+    #[test]
+    fn members_come_in_the_order_asked_for_by_path_or_its_end() {
+        for archive in [tar_gz(FILES), zipped(FILES)] {
+            let file = written(&archive);
+            let members = read_members(file.path(), &["b.dat", "p-1.0/data/a.dat"]).unwrap();
+            assert_eq!(members, [b"second".to_vec(), b"first".to_vec()]);
+            let error = read_members(file.path(), &["b.dat", "c.dat"]).unwrap_err().to_string();
+            assert!(error.contains("no file c.dat"), "{error}");
+        }
+    }
+
+    #[test]
+    fn entries_that_lead_out_of_the_archive_are_not_read() {
+        for name in ["../b.dat", "p/../../b.dat", "/etc/b.dat"] {
+            for archive in [tar_gz(&[(name, b"evil")]), zipped(&[(name, b"evil")])] {
+                let file = written(&archive);
+                let error = read_members(file.path(), &["b.dat"]).unwrap_err();
+                assert!(matches!(error, FetchError::NoMember { .. }), "{name}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_is_not_a_file() {
+        let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive.append_link(&mut header, "b.dat", "/etc/hostname").unwrap();
+        let file = written(&archive.into_inner().unwrap().finish().unwrap());
+        assert!(matches!(read_members(file.path(), &["b.dat"]), Err(FetchError::NoMember { .. })));
+    }
+
+    #[test]
+    fn other_and_cut_archives_are_refused_by_name() {
+        for bytes in [b"no archive".to_vec(), tar_gz(FILES)[..40].to_vec(), zipped(FILES)[..40].to_vec(), Vec::new()] {
+            let file = written(&bytes);
+            let error = read_members(file.path(), &["b.dat"]).unwrap_err().to_string();
+            assert!(error.contains(&*file.path().to_string_lossy()), "{error}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_those_of_sha256sum() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256(b""), empty);
+        assert_eq!(sha256_of(written(b"").path()).unwrap(), empty);
+    }
+
+    #[test]
+    fn what_pip_says_is_quoted_in_short() {
+        let said = "WARNING: much\nERROR: Could not find a version\n\nERROR: No matching distribution\n";
+        assert_eq!(shortened(said), "ERROR: Could not find a version; ERROR: No matching distribution");
+        assert_eq!(shortened("a\nb\nc\nd\n"), "b; c; d");
+        assert_eq!(shortened(&"ä".repeat(2000)).chars().count(), 501);
+        assert_eq!(shortened(""), "");
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        // A port nobody listens on: bound once, then freed.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url = format!("http://127.0.0.1:{port}/m.onnx");
+        let error = by_url(&url, &folder.path().join("m.onnx"), &mut super::super::NoProgress).unwrap_err();
+        assert!(matches!(&error, FetchError::Url { .. }) && error.to_string().contains(&url), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn reading_an_archive_never_panics(
+            bytes in prop::collection::vec(any::<u8>(), 0..400), at in any::<prop::sample::Index>(), kind in 0..4,
+        ) {
+            let damaged = |mut archive: Vec<u8>| {
+                let start = at.index(archive.len());
+                archive.iter_mut().skip(start).zip(&bytes[..bytes.len().min(6)]).for_each(|(a, b)| *a = *b);
+                archive
+            };
+            let archive = match kind {
+                0 => [b"PK\x03\x04", bytes.as_slice()].concat(),
+                1 => [b"\x1f\x8b\x08", bytes.as_slice()].concat(),
+                2 => damaged(tar_gz(FILES)),
+                _ => damaged(zipped(FILES)),
+            };
+            let _ = read_members(written(&archive).path(), &["b.dat"]);
+        }
+
+        #[test]
+        fn a_tar_of_anything_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
+            let _ = tar_members(bytes.as_slice(), &["b.dat"]);
+        }
+    }
 }

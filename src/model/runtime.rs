@@ -173,3 +173,52 @@ fn library_version(name: &str) -> Option<(u32, u32)> {
     let major = numbers.next()??;
     numbers.next().map_or(Some(OLDEST), |minor| Some((major, minor?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_usable_library_of_the_first_folder_is_taken() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folders = [first.path().to_owned(), second.path().to_owned()];
+        for name in ["libonnxruntime.so.1.16.3", "libonnxruntime_providers_shared.so", "libonnxruntime.so.bak"] {
+            std::fs::write(first.path().join(name), "").unwrap();
+        }
+        // A link without a version is as old as what it leads to.
+        std::os::unix::fs::symlink("libonnxruntime.so.1.16.3", first.path().join("libonnxruntime.so")).unwrap();
+        std::os::unix::fs::symlink("gone", first.path().join("libonnxruntime.so.1")).unwrap();
+        assert_eq!(find(None, &folders).unwrap(), None);
+
+        for name in ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.20.1", "libonnxruntime.so.1.18.0"] {
+            std::fs::write(second.path().join(name), "").unwrap();
+        }
+        let found = find(None, &folders).unwrap().unwrap();
+        assert_eq!(found.path, second.path().join("libonnxruntime.so.1.20.1"));
+        assert!(found.to_string().ends_with("(found on the system)"));
+    }
+
+    #[test]
+    fn the_variable_wins_and_must_be_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.so");
+        let error = find(Some(path.clone().into()), &[]).unwrap_err().to_string();
+        assert!(error.contains("ORT_DYLIB_PATH") && error.contains("mine.so"), "{error}");
+        std::fs::write(&path, "").unwrap();
+        std::fs::write(folder.path().join("libonnxruntime.so.1.20.1"), "").unwrap();
+        let found = find(Some(path.clone().into()), &[folder.path().to_owned()]).unwrap().unwrap();
+        assert_eq!(found, RuntimeLibrary { path, found: FoundBy::Environment });
+        assert_eq!(find(Some("".into()), &[]).unwrap(), None);
+    }
+
+    #[test]
+    fn names_tell_versions() {
+        assert_eq!(library_version("libonnxruntime.so.1.23.2"), Some((1, 23)));
+        assert_eq!(library_version("libonnxruntime.so.1.21"), Some((1, 21)));
+        assert_eq!(library_version("libonnxruntime.so"), Some(OLDEST));
+        assert_eq!(library_version("libonnxruntime.so.1"), Some(OLDEST));
+        for other in ["libonnxruntime.so.x", "libonnxruntime.so.1.x", "libonnxruntime.sox", "libonnx.so", ""] {
+            assert_eq!(library_version(other), None, "{other}");
+        }
+    }
+}
