@@ -5,6 +5,7 @@ mod accuracy;
 mod architecture;
 mod emotion;
 mod import_parity;
+mod models;
 mod mtcnn_parity;
 mod support;
 mod wire_frame;

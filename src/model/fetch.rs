@@ -40,13 +40,13 @@ pub struct PipArchive {
 pub enum FetchError {
     /// `python3` cannot be started.
     #[error(
-        "{package} is fetched with pip, but python3 cannot be started ({source}): install Python 3 with pip (on Debian and Ubuntu: apt install python3-pip)"
+        "{package} is fetched with pip, but python3 cannot be started ({cause}): install Python 3 with pip (on Debian and Ubuntu: apt install python3-pip)"
     )]
     NoPython {
         /// What was wanted.
         package: String,
         /// Why it did not start.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Python has no module `pip`.
     #[error(
@@ -107,20 +107,20 @@ pub enum FetchError {
         member: String,
     },
     /// A file of this machine cannot be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {cause}")]
     Unwritable {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file of this machine cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     Unreadable {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -134,15 +134,14 @@ impl PipArchive {
     /// What decides which file pip takes. One interpreter and one platform are named, so that every
     /// machine takes the same file, whatever its own Python is; the last tag of a many-tag wheel is
     /// given, because old versions of pip compare a single one.
-    fn selection(&self) -> &'static [&'static str] {
-        const WHEEL: [&str; 6] = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"];
-        const X86_64: [&str; 8] = with_platform(WHEEL, "manylinux_2_28_x86_64");
-        const AARCH64: [&str; 8] = with_platform(WHEEL, "manylinux_2_28_aarch64");
-        match self.archive {
-            Archive::Wheel => &X86_64,
-            Archive::WheelAarch64 => &AARCH64,
-            Archive::Source => &["--no-binary", ":all:"],
-        }
+    fn selection(&self) -> Vec<&str> {
+        let platform = match self.archive {
+            Archive::Source => return vec!["--no-binary", &self.package],
+            Archive::Wheel => "manylinux_2_28_x86_64",
+            Archive::WheelAarch64 => "manylinux_2_28_aarch64",
+        };
+        let interpreter = ["--implementation", "cp", "--python-version", "3.11"];
+        [&["--only-binary", ":all:"], &interpreter[..], &["--platform", platform]].concat()
     }
 
     /// The command that fetches this archive by hand.
@@ -158,7 +157,7 @@ impl PipArchive {
     pub fn download(&self, into: &Path, progress: &mut dyn Progress) -> Result<PathBuf, FetchError> {
         let unwritable = |path: &Path| {
             let path = path.to_owned();
-            move |source| FetchError::Unwritable { path, source }
+            move |cause| FetchError::Unwritable { path, cause }
         };
         // pip runs in that folder, where a relative path would mean another place.
         let into = &std::path::absolute(into).map_err(unwritable(into))?;
@@ -171,7 +170,7 @@ impl PipArchive {
         progress.end();
         ran?;
         let file = only_file(into)?;
-        let got = sha256_of(&file).map_err(|source| FetchError::Unreadable { path: file.clone(), source })?;
+        let got = sha256_of(&file).map_err(|cause| FetchError::Unreadable { path: file.clone(), cause })?;
         if got == self.sha256 {
             Ok(file)
         } else {
@@ -191,7 +190,7 @@ impl PipArchive {
             .env("PIP_REQUIRE_VIRTUALENV", "false")
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| FetchError::NoPython { package: self.to_string(), source })?;
+            .map_err(|cause| FetchError::NoPython { package: self.to_string(), cause })?;
         if ended.status.success() {
             return Ok(());
         }
@@ -206,11 +205,6 @@ impl PipArchive {
             FetchError::Pip { package: self.to_string(), said: short }
         })
     }
-}
-
-const fn with_platform(wheel: [&'static str; 6], platform: &'static str) -> [&'static str; 8] {
-    let [a, b, c, d, e, f] = wheel;
-    [a, b, c, d, e, f, "--platform", platform]
 }
 
 /// pip's complaints: its ERROR lines, else its last lines, on one line of readable length.
@@ -233,7 +227,7 @@ fn is_offline(stderr: &str) -> bool {
 }
 
 fn only_file(folder: &Path) -> Result<PathBuf, FetchError> {
-    let io_error = |source| FetchError::Unreadable { path: folder.to_owned(), source };
+    let io_error = |cause| FetchError::Unreadable { path: folder.to_owned(), cause };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io_error)? {
         files.push(entry.map_err(io_error)?.path());
@@ -268,7 +262,7 @@ pub fn by_url(url: &str, to: &Path, progress: &mut dyn Progress) -> Result<(), F
     match copied {
         Ok(()) => Ok(()),
         Err(CopyError::Read(error)) => Err(failed(error.to_string())),
-        Err(CopyError::Write(source)) => Err(FetchError::Unwritable { path: to.to_owned(), source }),
+        Err(CopyError::Write(cause)) => Err(FetchError::Unwritable { path: to.to_owned(), cause }),
     }
 }
 
@@ -328,7 +322,7 @@ fn hex(digest: &[u8]) -> String {
 /// [`FetchError::Archive`] when it is damaged, [`FetchError::NoMember`] when a member is missing or
 /// is not a plain file.
 pub fn read_members(path: &Path, members: &[&str]) -> Result<Vec<Vec<u8>>, FetchError> {
-    let io_error = |source| FetchError::Unreadable { path: path.to_owned(), source };
+    let io_error = |cause| FetchError::Unreadable { path: path.to_owned(), cause };
     let mut magic = Vec::new();
     File::open(path).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io_error)?;
     let file = BufReader::new(File::open(path).map_err(io_error)?);
@@ -431,7 +425,8 @@ pub(crate) mod tests {
         file
     }
 
-    const FILES: &[(&str, &[u8])] = &[("p-1.0/data/a.dat", b"first"), ("p-1.0/b.dat", b"second"), ("p-1.0/xb.dat", b"-")];
+    const FILES: &[(&str, &[u8])] =
+        &[("p-1.0/data/a.dat", b"first"), ("p-1.0/b.dat", b"second"), ("p-1.0/xb.dat", b"-")];
 
     #[test]
     fn members_come_in_the_order_asked_for_by_path_or_its_end() {

@@ -307,12 +307,12 @@ pub enum ManifestError {
         known: String,
     },
     /// The file of a manifest given by path.
-    #[error("cannot read manifest {path}: {source}")]
+    #[error("cannot read manifest {path}: {cause}")]
     Unreadable {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -363,7 +363,7 @@ impl Manifest {
             return Self::parse(name_or_path, text_of(name_or_path).ok_or_else(unknown)?);
         }
         let text = std::fs::read_to_string(name_or_path)
-            .map_err(|source| ManifestError::Unreadable { path: name_or_path.into(), source })?;
+            .map_err(|cause| ManifestError::Unreadable { path: name_or_path.into(), cause })?;
         let manifest = Self::parse(name_or_path, &text)?;
         let taken = |name: &str| [pictures::BUNDLE, runtime::BUNDLE].contains(&name) || text_of(name).is_some();
         if taken(&manifest.name) {

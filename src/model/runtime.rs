@@ -75,7 +75,7 @@ pub enum RuntimeError {
     },
     /// See there.
     #[error("no ONNX Runtime library: {0}; or install one and name it in ORT_DYLIB_PATH")]
-    Install(#[from] ModelError),
+    Install(ModelError),
 }
 
 /// Finds the library, installing the pinned one when there is no other.
@@ -87,8 +87,10 @@ pub fn ensure(store: &ModelStore, progress: &mut dyn Progress) -> Result<Runtime
         return Ok(library);
     }
     let bundle = bundle().ok_or_else(|| RuntimeError::NoPackage { machine: machine() })?;
-    let installed = store.install_bundle(&bundle, &InstallOptions::default(), progress)?;
-    Ok(RuntimeLibrary { path: installed.path("libonnxruntime")?.to_owned(), found: FoundBy::Package })
+    let installed =
+        store.install_bundle(&bundle, &InstallOptions::default(), progress).map_err(RuntimeError::Install)?;
+    let path = installed.path("libonnxruntime").map_err(RuntimeError::Install)?.to_owned();
+    Ok(RuntimeLibrary { path, found: FoundBy::Package })
 }
 
 /// The library this machine has by itself, if any.

@@ -33,29 +33,29 @@ pub enum ModelError {
     NoCacheFolder,
     /// The folder or a file in it cannot be written.
     #[error(
-        "cannot write {path}: {source}; make room or give write access there, or choose another folder with inference.cache_dir (rostro models: --cache-dir)"
+        "cannot write {path}: {cause}; make room or give write access there, or choose another folder with inference.cache_dir (rostro models: --cache-dir)"
     )]
     Unwritable {
         /// Which file or folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file is there but cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     Unreadable {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Fetching failed.
-    #[error("cannot install {name}: {source}{by_hand}")]
+    #[error("cannot install {name}: {cause}{by_hand}")]
     Fetch {
         /// Model or other thing wanted.
         name: String,
         /// What went wrong.
-        source: FetchError,
+        cause: FetchError,
         /// What the user can do instead, beginning with a separator.
         by_hand: String,
     },
@@ -260,7 +260,7 @@ impl ModelStore {
     /// [`ModelError::NoCacheFolder`] when it is empty and there is no home.
     pub fn open(cache_dir: &str) -> Result<Self, ModelError> {
         let folder = if cache_dir.is_empty() { default_folder()? } else { PathBuf::from(cache_dir) };
-        let folder = std::path::absolute(&folder).map_err(|source| ModelError::Unreadable { path: folder, source })?;
+        let folder = std::path::absolute(&folder).map_err(|cause| ModelError::Unreadable { path: folder, cause })?;
         Ok(Self { folder })
     }
 
@@ -442,7 +442,7 @@ fn state_of(path: &Path, sha256: &str) -> Result<FileState, ModelError> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(FileState::Missing)
         }
-        Err(source) => Err(ModelError::Unreadable { path: path.to_owned(), source }),
+        Err(cause) => Err(ModelError::Unreadable { path: path.to_owned(), cause }),
     }
 }
 
@@ -480,10 +480,10 @@ impl Wanted {
         Err(ModelError::WrongHash { name, file, expected, got: got.to_owned() })
     }
 
-    fn fetch_error(&self, source: FetchError) -> ModelError {
-        let source = match source {
-            FetchError::Unwritable { path, source } => return ModelError::Unwritable { path, source },
-            FetchError::Unreadable { path, source } => return ModelError::Unreadable { path, source },
+    fn fetch_error(&self, cause: FetchError) -> ModelError {
+        let cause = match cause {
+            FetchError::Unwritable { path, cause } => return ModelError::Unwritable { path, cause },
+            FetchError::Unreadable { path, cause } => return ModelError::Unreadable { path, cause },
             other => other,
         };
         let by_hand = match (&self.file.from, self.file.from.pip_archive()) {
@@ -497,7 +497,7 @@ impl Wanted {
             }
             _ => String::new(),
         };
-        ModelError::Fetch { name: self.name.clone(), source, by_hand }
+        ModelError::Fetch { name: self.name.clone(), cause, by_hand }
     }
 }
 
@@ -513,7 +513,7 @@ impl Workshop {
     fn open(folder: &Path, progress: &mut dyn Progress) -> Result<Self, ModelError> {
         let unwritable = |path: &Path| {
             let path = path.to_owned();
-            move |source| ModelError::Unwritable { path, source }
+            move |cause| ModelError::Unwritable { path, cause }
         };
         std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
         let path = folder.join("lock");
@@ -526,7 +526,7 @@ impl Workshop {
                 progress.end();
                 locked.map_err(unwritable(&path))?;
             }
-            Err(TryLockError::Error(source)) => return Err(ModelError::Unwritable { path, source }),
+            Err(TryLockError::Error(cause)) => return Err(ModelError::Unwritable { path, cause }),
         }
         let partial = folder.join("partial");
         // Left by a process that was killed; nobody else is at work, since the lock is ours.
@@ -550,7 +550,7 @@ impl Workshop {
             std::fs::rename(&unfinished, path)?;
             path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
         };
-        write().map_err(|source| ModelError::Unwritable { path: path.to_owned(), source })
+        write().map_err(|cause| ModelError::Unwritable { path: path.to_owned(), cause })
     }
 
     /// Fetches, imports and installs all that is wanted, each archive once.
@@ -590,7 +590,7 @@ impl Workshop {
         progress.end();
         // Packages are large and needed no more; what a given file is for is the user's business.
         if folder.exists() {
-            std::fs::remove_dir_all(&folder).map_err(|source| ModelError::Unwritable { path: folder, source })?;
+            std::fs::remove_dir_all(&folder).map_err(|cause| ModelError::Unwritable { path: folder, cause })?;
         }
         imported
     }
@@ -614,7 +614,7 @@ impl Workshop {
             let bytes = read_member(&file, member).map_err(|error| item.fetch_error(error))?;
             return item.import(&bytes, self);
         }
-        let bytes = std::fs::read(&file).map_err(|source| ModelError::Unreadable { path: file.clone(), source })?;
+        let bytes = std::fs::read(&file).map_err(|cause| ModelError::Unreadable { path: file.clone(), cause })?;
         let got = fetch::sha256(&bytes);
         if got != item.file.sha256 {
             let expected = item.file.sha256.clone();
@@ -679,7 +679,7 @@ impl Given {
         given.expected.dedup();
         for path in paths {
             let sha256 =
-                fetch::sha256_of(path).map_err(|source| ModelError::Unreadable { path: path.clone(), source })?;
+                fetch::sha256_of(path).map_err(|cause| ModelError::Unreadable { path: path.clone(), cause })?;
             // One that belongs here but is installed already is no mistake.
             let used = known.contains(&sha256);
             let file = GivenFile { path: path.clone(), sha256, used };
@@ -699,8 +699,7 @@ impl Given {
                 missing.push(item);
                 continue;
             };
-            let bytes =
-                std::fs::read(path).map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
+            let bytes = std::fs::read(path).map_err(|cause| ModelError::Unreadable { path: path.to_owned(), cause })?;
             item.check(&fetch::sha256(&bytes))?;
             workshop.install(&bytes, &item.path)?;
         }
@@ -878,7 +877,9 @@ mod tests {
                 scene.store.install_bundle(&bundle, &InstallOptions::default(), &mut NoProgress).unwrap();
             };
             let threads: Vec<_> = (0..6).map(|_| scope.spawn(install)).collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
         assert_eq!(requests.load(Ordering::SeqCst), 1);
         assert_eq!(scene.store.verify(&bundle).unwrap()[0].1, FileState::Right);
