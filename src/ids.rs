@@ -56,6 +56,13 @@ impl CameraId {
     }
 }
 
+impl Default for CameraId {
+    /// `camera`, the only camera of a robot with one, and of pictures that come without a topic.
+    fn default() -> Self {
+        Self("camera".into())
+    }
+}
+
 impl TryFrom<String> for CameraId {
     type Error = InvalidId;
     fn try_from(name: String) -> Result<Self, InvalidId> {

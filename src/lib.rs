@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod align;
+pub mod annotate;
 pub mod assembly;
 pub mod cli;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod onnx;
 pub mod people;
 pub mod pipeline;
 pub mod quality;
+pub mod replay;
 mod resample;
 #[cfg(test)]
 pub(crate) mod testing;

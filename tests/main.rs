@@ -7,6 +7,7 @@ mod emotion;
 mod import_parity;
 mod models;
 mod mtcnn_parity;
+mod replay;
 mod support;
 mod wire_frame;
 mod wire_messages;

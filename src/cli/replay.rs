@@ -1,11 +1,238 @@
 //! `rostro replay`.
 
+use super::progress::StderrProgress;
 use super::{Outcome, Output};
+use crate::assembly;
+use crate::config::Config;
+use crate::frame::{EncodedPixels, Pixels};
+use crate::pipeline::Pipeline;
+use crate::replay::{self, Inputs, Outputs, PersonSummary, ReplaySummary};
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Run every frame of recordings or pictures through the line.
+///
+/// Frames are taken in stamp order, none is skipped, and the same input gives the same bytes.
+/// DIR gets people.jsonl (one line per frame) and people.mcap (the messages a robot would have
+/// published, with annotated pictures at most 640 pixels wide); with its metadata.yaml the folder
+/// is a bag for `ros2 bag play`.
 #[derive(Debug, clap::Args)]
-pub(super) struct ReplayArgs {}
+#[command(after_help = "\
+INPUT is told by what is in it:
+  an MCAP bag or a rosbag2 folder of them   every camera; several bags are replayed as one
+  a folder of JPEG or PNG pictures          in the order of their names, at 15 Hz unless they are named
+                                            by their stamps in nanoseconds
+  an animated GIF                           by its own delays
+  single pictures                           each by itself: what one look shows
 
-pub(super) fn run(_args: &ReplayArgs, _output: Output) -> anyhow::Result<Outcome> {
-    anyhow::bail!("not there yet")
+Examples:
+  rostro replay visit.mcap --gallery friends      friends/Anna/1.jpg, friends/Anna/2.jpg, friends/Ben.jpg
+  rostro replay left.mcap right.mcap --out both --params-file robot.yaml
+  rostro replay --json party.jpg | jq .faces.max_simultaneous
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but frames were lost or unreadable")]
+pub(super) struct ReplayArgs {
+    /// Bags, folders of pictures, pictures or GIFs.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// Folder for the results; made when missing, earlier results in it are replaced.
+    #[arg(long, value_name = "DIR", default_value = "rostro-replay")]
+    out: PathBuf,
+
+    /// People to recognise: a folder with a folder of pictures per person, or pictures named after
+    /// their person.
+    #[arg(long, value_name = "DIR")]
+    gallery: Option<PathBuf>,
+
+    /// Parameters, as a robot's node gets them.
+    #[arg(long, value_name = "YAML")]
+    params_file: Option<PathBuf>,
+
+    /// Image topic of a bag; may be repeated. Without it, one topic of every camera.
+    #[arg(long = "topic", value_name = "TOPIC")]
+    topics: Vec<String>,
+}
+
+pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> {
+    let mut config = read_config(args.params_file.as_deref())?;
+    let mut inputs = Inputs::open(&args.inputs, &args.topics)?;
+    for note in inputs.notes() {
+        tracing::warn!("{note}");
+    }
+    if inputs.are_stills() {
+        expect_one_look(&mut config);
+    }
+    let friends = args.gallery.as_deref().map(people_in).transpose()?.unwrap_or_default();
+    let outputs = Outputs::create(&args.out, &inputs.cameras(), &config.annotated)?;
+    let mut line = match load_line(&config, &friends) {
+        Ok(line) => line,
+        Err(error) => {
+            outputs.discard();
+            return Err(error);
+        }
+    };
+    let bar = progress_bar(inputs.frames_expected());
+    let started = now();
+    let summary = replay::run(&mut inputs.sources, &mut line, outputs, &mut |frames| bar.set_position(frames))?;
+    let took = now() - started;
+    bar.finish_and_clear();
+    report_speed(&summary, took);
+    output.result(&summary, &as_text(&summary, &args.out))?;
+    Ok(if summary.is_incomplete() { Outcome::Incomplete } else { Outcome::Done })
+}
+
+/// How long the work took is told to people, and decides nothing.
+#[expect(clippy::disallowed_methods, reason = "the speed of a replay is measured here")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn read_config(path: Option<&Path>) -> anyhow::Result<Config> {
+    let Some(path) = path else { return Ok(Config::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Config::from_yaml(&text).with_context(|| path.display().to_string())
+}
+
+/// A single picture shows a face once: one detection has to confirm it, and one look to name it.
+fn expect_one_look(config: &mut Config) {
+    config.tracker.confirm_hits = 1;
+    config.identity.min_looks = 1;
+}
+
+/// Somebody to recognise, and pictures of them.
+#[derive(Debug, PartialEq, Eq)]
+struct Friend {
+    name: String,
+    pictures: Vec<PathBuf>,
+}
+
+/// The people of a gallery folder, by name.
+fn people_in(folder: &Path) -> anyhow::Result<Vec<Friend>> {
+    let unreadable = || format!("cannot read the gallery {}", folder.display());
+    let mut friends = Vec::new();
+    for picture in replay::picture_files(folder).with_context(unreadable)? {
+        friends.push(Friend { name: name_of(picture.file_stem())?, pictures: vec![picture] });
+    }
+    for entry in std::fs::read_dir(folder).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        if path.is_dir() {
+            let pictures = replay::picture_files(&path).with_context(unreadable)?;
+            anyhow::ensure!(!pictures.is_empty(), "no JPEG or PNG picture in {}", path.display());
+            friends.push(Friend { name: name_of(path.file_name())?, pictures });
+        }
+    }
+    anyhow::ensure!(
+        !friends.is_empty(),
+        "nobody in the gallery {}: expected a folder of pictures per person, or pictures named after their person",
+        folder.display()
+    );
+    // A folder's order is the file system's; ids are given in this one.
+    friends.sort_by(|a, b| (&a.name, &a.pictures).cmp(&(&b.name, &b.pictures)));
+    Ok(friends)
+}
+
+fn name_of(part: Option<&std::ffi::OsStr>) -> anyhow::Result<String> {
+    let name = part.and_then(|part| part.to_str()).context("a name in the gallery is not UTF-8")?;
+    Ok(name.to_owned())
+}
+
+/// The line with its networks, knowing these people.
+fn load_line(config: &Config, friends: &[Friend]) -> anyhow::Result<Pipeline> {
+    let mut line = assembly::load_pipeline(config, &mut StderrProgress::default())?;
+    for Friend { name, pictures } in friends {
+        let mut learned = 0;
+        for path in pictures {
+            let data = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            match line.enrol_picture(name, &Pixels::Encoded(EncodedPixels { format: "", data: &data })) {
+                Ok(_) => learned += 1,
+                Err(error) => tracing::warn!("{} teaches nothing about {name}: {error}", path.display()),
+            }
+        }
+        anyhow::ensure!(learned > 0, "none of the {} pictures of {name} shows a usable face", pictures.len());
+    }
+    Ok(line)
+}
+
+fn progress_bar(frames: Option<u64>) -> ProgressBar {
+    let (bar, template) = match frames {
+        Some(frames) => (ProgressBar::new(frames), "{bar:30} {pos}/{len} frames  {per_sec}  {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {pos} frames  {per_sec}  {elapsed}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn report_speed(summary: &ReplaySummary, took: Duration) {
+    let frames = summary.frames.received;
+    let secs = took.as_secs_f64();
+    let rate = frames as f64 / secs.max(1e-9);
+    let memory = peak_memory_mb().map(|mb| format!(", peak memory {mb} MB")).unwrap_or_default();
+    super::say(&format!("{frames} frames in {secs:.1} s, {rate:.1} per second{memory}"));
+}
+
+/// Most memory this process has had at once, where the system tells.
+fn peak_memory_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes / 1000)
+}
+
+fn as_text(summary: &ReplaySummary, out: &Path) -> String {
+    let ReplaySummary { frames, faces, people, restarts, losses } = summary;
+    let unreadable = if frames.failed > 0 { format!(", {} unreadable", frames.failed) } else { String::new() };
+    let mut lines = vec![
+        format!("frames   {} processed of {} received{unreadable}", frames.processed, frames.received),
+        format!("faces    {} ids, at most {} at once", faces.ids, faces.max_simultaneous),
+    ];
+    lines.extend(people.iter().map(person_as_text));
+    if *restarts > 0 {
+        lines.push(format!("restarts {restarts}: stamps went backwards"));
+    }
+    lines.extend(losses.iter().map(|loss| match loss.frames {
+        0 => format!("lost     {}", loss.cause),
+        frames => format!("lost     {frames} frames: {}", loss.cause),
+    }));
+    lines.push(format!("results  {}", out.display()));
+    lines.join("\n")
+}
+
+fn person_as_text(person: &PersonSummary) -> String {
+    let who = match (person.name.as_str(), person.person_id.as_str()) {
+        ("", "") => "unknown",
+        ("", id) => id,
+        (name, _) => name,
+    };
+    let faces = person.face_ids.join(" ");
+    let seen = format!("person   {who:20} {:7.1} s as {faces}", person.seconds);
+    if person.name.is_empty() {
+        return seen;
+    }
+    format!("{seen}, named {:.0} % of it", person.named_share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gallery_is_folders_and_named_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(people_in(folder.path()).unwrap_err().to_string().contains("nobody"));
+        std::fs::create_dir(at("Anna")).unwrap();
+        assert!(people_in(folder.path()).unwrap_err().to_string().contains("Anna"));
+        for name in ["Anna/2.jpg", "Anna/1.PNG", "Ben.jpeg", "readme.txt"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        let anna = Friend { name: "Anna".into(), pictures: vec![at("Anna/1.PNG"), at("Anna/2.jpg")] };
+        let ben = Friend { name: "Ben".into(), pictures: vec![at("Ben.jpeg")] };
+        assert_eq!(people_in(folder.path()).unwrap(), [anna, ben]);
+        assert!(people_in(&at("nowhere")).unwrap_err().to_string().contains("nowhere"));
+    }
 }

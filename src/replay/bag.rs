@@ -1,0 +1,530 @@
+//! Images out of bags: one or several MCAP files, alone or in rosbag2 folders.
+//!
+//! Messages come in the order of their log times across all files. Only the chunks that overlap
+//! the present moment are in memory, so memory does not grow with the length of a bag.
+
+use super::mcap_file::{self, Channel, Span};
+use super::source::{FrameSource, OpenError, SourceError};
+use crate::frame::Frame;
+use crate::ids::CameraId;
+use crate::time::Stamp;
+use crate::wire;
+use mcap::McapError;
+use mcap::records::Record;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The two message types that carry images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum ImageKind {
+    Raw,
+    Compressed,
+}
+
+impl ImageKind {
+    fn of_schema(schema: &str) -> Option<Self> {
+        match schema {
+            "sensor_msgs/msg/Image" => Some(Self::Raw),
+            "sensor_msgs/msg/CompressedImage" => Some(Self::Compressed),
+            _ => None,
+        }
+    }
+}
+
+/// A topic that is replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Topic {
+    name: String,
+    kind: ImageKind,
+    camera: CameraId,
+}
+
+/// One file, what it holds and where.
+struct BagFile {
+    path: PathBuf,
+    /// Index into the topics, by channel id.
+    topics: BTreeMap<u16, usize>,
+    damage: Option<String>,
+}
+
+/// A message in a loaded span.
+struct MessageAt {
+    log_time: u64,
+    topic: usize,
+    bytes: Range<usize>,
+}
+
+/// The images of a span, in memory.
+struct LoadedSpan {
+    data: Vec<u8>,
+    messages: Vec<MessageAt>,
+    next: usize,
+}
+
+/// The images of bags, in the order of their log times.
+pub struct BagSource {
+    files: Vec<BagFile>,
+    topics: Vec<Topic>,
+    cameras: Vec<CameraId>,
+    left_out: Vec<String>,
+    images: Option<u64>,
+    /// File index and span, last to be read first.
+    waiting: Vec<(usize, Span)>,
+    loaded: Vec<LoadedSpan>,
+    spare: Vec<Vec<u8>>,
+    losses: Vec<SourceError>,
+    last_stamp: Option<Stamp>,
+}
+
+impl BagSource {
+    /// Opens bags that are replayed as one. `only` names the topics wanted; empty: every camera.
+    ///
+    /// # Errors
+    /// [`OpenError`] naming the file and what is wrong with it, or the topics there are when none
+    /// of them carries images.
+    pub fn open(bags: &[PathBuf], only: &[String]) -> Result<Self, OpenError> {
+        let mut files = Vec::new();
+        let mut spans = Vec::new();
+        let mut channels: Vec<BTreeMap<u16, Channel>> = Vec::new();
+        for path in bags.iter().map(|bag| files_of(bag)).collect::<Result<Vec<_>, _>>()?.concat() {
+            let index = mcap_file::index(&path).map_err(|error| open_error(&path, error))?;
+            spans.extend(index.spans.into_iter().map(|span| (files.len(), span)));
+            channels.push(index.channels);
+            files.push(BagFile { path, topics: BTreeMap::new(), damage: index.damage });
+        }
+        let (topics, left_out) = choose_topics(&channels, only, &names_of(bags))?;
+        for (file, channels) in files.iter_mut().zip(&channels) {
+            file.topics = channels
+                .iter()
+                .filter_map(|(id, channel)| Some((*id, topics.iter().position(|topic| topic.name == channel.topic)?)))
+                .collect();
+        }
+        let images = count_images(&files, &channels);
+        if images == Some(0) {
+            let damage = files.iter().find_map(|file| file.damage.clone());
+            return Err(OpenError::NoFrames { input: names_of(bags), damage });
+        }
+        spans.retain(|(file, span)| span_has_images(&files[*file], span));
+        spans.sort_by_key(|(file, span)| std::cmp::Reverse((span.start, *file, span.offset)));
+        let mut cameras: Vec<CameraId> = topics.iter().map(|topic| topic.camera.clone()).collect();
+        cameras.sort();
+        Ok(Self {
+            files,
+            topics,
+            cameras,
+            left_out,
+            images,
+            waiting: spans,
+            loaded: Vec::new(),
+            spare: Vec::new(),
+            losses: Vec::new(),
+            last_stamp: None,
+        })
+    }
+
+    /// Index of the loaded span with the next message; spans that begin before it are loaded first.
+    fn earliest(&mut self) -> Option<usize> {
+        loop {
+            let earliest = self
+                .loaded
+                .iter()
+                .enumerate()
+                .filter_map(|(index, span)| Some((span.messages.get(span.next)?.log_time, index)))
+                .min();
+            match (earliest, self.waiting.last()) {
+                (Some((time, index)), Some((_, span))) if time <= span.start => return Some(index),
+                (Some((_, index)), None) => return Some(index),
+                (None, None) => return None,
+                (_, Some(_)) => self.load_next(),
+            }
+        }
+    }
+
+    fn load_next(&mut self) {
+        let Some((file, span)) = self.waiting.pop() else { return };
+        let file = &self.files[file];
+        let mut data = self.spare.pop().unwrap_or_default();
+        data.clear();
+        let mut messages = Vec::new();
+        let read = File::open(&file.path).map_err(McapError::Io).and_then(|mut opened| {
+            mcap_file::read_records(&mut opened, span.offset, span.length, &mut |record| {
+                if let Record::Message { header, data: bytes } = record
+                    && let Some(&topic) = file.topics.get(&header.channel_id)
+                {
+                    let start = data.len();
+                    data.extend_from_slice(&bytes);
+                    messages.push(MessageAt { log_time: header.log_time, topic, bytes: start..data.len() });
+                }
+            })
+        });
+        // A file that is known to be cut off says so once, at its end.
+        if let (Err(error), None) = (read, &file.damage) {
+            let reason = format!("is damaged in the stretch at byte {}: {error}", span.offset);
+            self.losses.push(SourceError::Lost { path: file.path.clone(), reason, last: None });
+        }
+        messages.sort_by_key(|message| message.log_time);
+        self.loaded.push(LoadedSpan { data, messages, next: 0 });
+    }
+
+    fn drop_finished_spans(&mut self) {
+        let (spare, last) = (&mut self.spare, 2);
+        self.loaded.retain_mut(|span| {
+            let is_finished = span.next >= span.messages.len();
+            if is_finished && spare.len() < last {
+                spare.push(std::mem::take(&mut span.data));
+            }
+            !is_finished
+        });
+    }
+
+    /// What is still to be said about the files when all messages are through.
+    fn next_loss(&mut self) -> Option<SourceError> {
+        let last = self.last_stamp;
+        self.files.iter_mut().find_map(|file| {
+            let reason = file.damage.take()?;
+            Some(SourceError::Lost { path: file.path.clone(), reason, last })
+        })
+    }
+}
+
+impl FrameSource for BagSource {
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>, SourceError> {
+        self.drop_finished_spans();
+        let earliest = self.earliest();
+        if let Some(loss) = self.losses.pop() {
+            return Err(loss);
+        }
+        let Some(index) = earliest else {
+            return self.next_loss().map_or(Ok(None), Err);
+        };
+        let span = &mut self.loaded[index];
+        let at = span.next;
+        span.next += 1;
+        let span = &self.loaded[index];
+        let message = &span.messages[at];
+        let topic = &self.topics[message.topic];
+        let bytes = &span.data[message.bytes.clone()];
+        let parsed = match topic.kind {
+            ImageKind::Raw => wire::image::RawImage::parse(bytes).map(|image| image.frame(topic.camera.clone())),
+            ImageKind::Compressed => {
+                wire::image::CompressedImage::parse(bytes).map(|image| image.frame(topic.camera.clone()))
+            }
+        };
+        match parsed {
+            Ok(frame) => {
+                self.last_stamp = Some(frame.stamp);
+                Ok(Some(frame))
+            }
+            Err(error) => Err(SourceError::Frame { origin: topic.name.clone(), reason: error.to_string() }),
+        }
+    }
+
+    fn frames_expected(&self) -> Option<u64> {
+        self.images
+    }
+
+    fn cameras(&self) -> &[CameraId] {
+        &self.cameras
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.left_out
+    }
+}
+
+fn names_of(bags: &[PathBuf]) -> String {
+    bags.iter().map(|bag| bag.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn open_error(path: &Path, error: McapError) -> OpenError {
+    match error {
+        McapError::Io(source) => OpenError::Io { path: path.to_owned(), source },
+        McapError::BadMagic => OpenError::NotWhatItSeems {
+            path: path.to_owned(),
+            reason: "it does not begin as an MCAP file does".to_owned(),
+        },
+        other => OpenError::NotWhatItSeems { path: path.to_owned(), reason: other.to_string() },
+    }
+}
+
+fn count_images(files: &[BagFile], channels: &[BTreeMap<u16, Channel>]) -> Option<u64> {
+    let chosen = files.iter().zip(channels).flat_map(|(file, channels)| file.topics.keys().map(|id| &channels[id]));
+    chosen.map(|channel| channel.messages).sum()
+}
+
+fn span_has_images(file: &BagFile, span: &Span) -> bool {
+    span.channels.as_ref().is_none_or(|ids| ids.iter().any(|id| file.topics.contains_key(id)))
+}
+
+/// The image topics to replay, and remarks on those left out.
+fn choose_topics(
+    files: &[BTreeMap<u16, Channel>],
+    only: &[String],
+    input: &str,
+) -> Result<(Vec<Topic>, Vec<String>), OpenError> {
+    let mut all: BTreeMap<&str, &Channel> = BTreeMap::new();
+    for channel in files.iter().flat_map(BTreeMap::values) {
+        all.entry(&channel.topic).or_insert(channel);
+    }
+    let listed = || all.values().map(|channel| format!("{} ({})", channel.topic, channel.schema)).collect::<Vec<_>>();
+    let images: BTreeMap<&str, ImageKind> =
+        all.iter().filter_map(|(name, channel)| Some((*name, ImageKind::of_schema(&channel.schema)?))).collect();
+    if let Some(missing) = only.iter().find(|name| !images.contains_key(name.as_str())) {
+        return Err(OpenError::NoSuchTopic { input: input.to_owned(), topic: missing.clone(), there: listed() });
+    }
+    let mut left_out = Vec::new();
+    let mut chosen: BTreeMap<CameraId, Topic> = BTreeMap::new();
+    // Raw before compressed: of two topics of one camera, the first is kept.
+    let mut candidates: Vec<(ImageKind, &str)> = images.into_iter().map(|(name, kind)| (kind, name)).collect();
+    candidates.sort_unstable();
+    for (kind, name) in candidates {
+        let is_wanted = only.iter().any(|wanted| wanted == name);
+        if !only.is_empty() && !is_wanted {
+            continue;
+        }
+        let encoding = &all[name].encoding;
+        if encoding != "cdr" {
+            left_out.push(format!("{name} left out: its messages are encoded as \"{encoding}\", not cdr"));
+            continue;
+        }
+        if name.contains("depth") && !is_wanted {
+            left_out.push(format!("{name} left out: a depth image shows no faces (--topic {name} to replay it)"));
+            continue;
+        }
+        let mut camera = camera_of_topic(name);
+        if let Some(other) = chosen.get(&camera) {
+            if !is_wanted {
+                left_out.push(format!("{name} left out: {} shows the same camera (--topic {name})", other.name));
+                continue;
+            }
+            camera = camera_id(name);
+        }
+        chosen.insert(camera.clone(), Topic { name: name.to_owned(), kind, camera });
+    }
+    if chosen.is_empty() {
+        return Err(OpenError::NoImageTopic { input: input.to_owned(), there: listed() });
+    }
+    Ok((chosen.into_values().collect(), left_out))
+}
+
+/// The camera behind a topic: its name without `/compressed` and without a last part that begins
+/// with `image`. `/head/left/image_raw` is the camera `head/left`; `/image_raw` is `camera`.
+fn camera_of_topic(topic: &str) -> CameraId {
+    let name = topic.strip_suffix("/compressed").unwrap_or(topic);
+    let name = match name.rsplit_once('/') {
+        Some((before, last)) if last.starts_with("image") => before,
+        _ => name,
+    };
+    camera_id(name)
+}
+
+/// The nearest text that may name a camera.
+fn camera_id(name: &str) -> CameraId {
+    let mut text = String::new();
+    for part in name.split('/').filter(|part| !part.is_empty()) {
+        if !text.is_empty() {
+            text.push('/');
+        }
+        if part.starts_with(|c: char| c.is_ascii_digit()) {
+            text.push('_');
+        }
+        text.extend(part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+    }
+    CameraId::new(&text).unwrap_or_default()
+}
+
+/// `metadata.yaml` of a rosbag2 folder, as far as it matters here.
+#[derive(Deserialize)]
+struct Metadata {
+    rosbag2_bagfile_information: BagInformation,
+}
+
+#[derive(Deserialize)]
+struct BagInformation {
+    storage_identifier: String,
+    relative_file_paths: Vec<String>,
+    #[serde(default)]
+    compression_mode: String,
+}
+
+/// The MCAP files of a bag: the file itself, or those its folder's `metadata.yaml` lists.
+fn files_of(bag: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    if !bag.is_dir() {
+        return Ok(vec![bag.to_owned()]);
+    }
+    let path = bag.join("metadata.yaml");
+    let io_error = |source| OpenError::Io { path: path.clone(), source };
+    if !path.exists() {
+        return files_with_extension(bag, "mcap").map_err(io_error);
+    }
+    let text = std::fs::read_to_string(&path).map_err(io_error)?;
+    let metadata: Metadata = serde_saphyr::from_str(&text)
+        .map_err(|error| OpenError::NotWhatItSeems { path: path.clone(), reason: error.to_string() })?;
+    let info = metadata.rosbag2_bagfile_information;
+    if info.storage_identifier != "mcap" {
+        let what = format!("rosbag2 storage \"{}\"", info.storage_identifier);
+        return Err(OpenError::NotYet { path: bag.to_owned(), what, instead: CONVERT_BAG });
+    }
+    if info.compression_mode.eq_ignore_ascii_case("file") || info.compression_mode.eq_ignore_ascii_case("message") {
+        let what = format!("rosbag2's own compression by {}", info.compression_mode.to_lowercase());
+        return Err(OpenError::NotYet { path: bag.to_owned(), what, instead: CONVERT_BAG });
+    }
+    Ok(info.relative_file_paths.iter().map(|name| bag.join(name)).collect())
+}
+
+/// What to do with a bag that cannot be read.
+pub(super) const CONVERT_BAG: &str =
+    "convert it to MCAP, for example with `ros2 bag convert` or PyPI's rosbags-convert";
+
+/// Files of a folder with this extension, sorted by name.
+pub(super) fn files_with_extension(folder: &Path, extension: &str) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_file() && path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Pixels;
+
+    fn channel(topic: &str, schema: &str) -> Channel {
+        Channel { topic: topic.into(), schema: schema.into(), encoding: "cdr".into(), messages: Some(1) }
+    }
+
+    type Chosen = (Vec<(String, String)>, Vec<String>);
+
+    fn choose(topics: &[(&str, &str)], only: &[&str]) -> Result<Chosen, OpenError> {
+        let file = topics.iter().zip(1..).map(|((topic, schema), id)| (id, channel(topic, schema))).collect();
+        let only: Vec<String> = only.iter().map(ToString::to_string).collect();
+        let (chosen, left_out) = choose_topics(&[file], &only, "bag")?;
+        Ok((chosen.into_iter().map(|topic| (topic.name, topic.camera.to_string())).collect(), left_out))
+    }
+
+    #[test]
+    fn cameras_are_named_after_their_topics() {
+        for (topic, camera) in [
+            ("/head/left/image_raw", "head/left"),
+            ("/camera/image_raw/compressed", "camera"),
+            ("/image_raw", "camera"),
+            ("/image", "camera"),
+            ("/head_camera", "head_camera"),
+            ("/2nd-eye/image_rect_color", "_2nd_eye"),
+        ] {
+            assert_eq!(camera_of_topic(topic).as_str(), camera, "{topic}");
+        }
+    }
+
+    #[test]
+    fn one_topic_per_camera_and_no_depth_unless_asked_for() {
+        const RAW: &str = "sensor_msgs/msg/Image";
+        const JPEG: &str = "sensor_msgs/msg/CompressedImage";
+        let topics = [
+            ("/head/image_raw/compressed", JPEG),
+            ("/head/image_raw", RAW),
+            ("/head/depth/image_rect_raw", RAW),
+            ("/hand/image_raw/compressed", JPEG),
+            ("/talk", "std_msgs/msg/String"),
+        ];
+        let (chosen, left_out) = choose(&topics, &[]).unwrap();
+        let pair = |topic: &str, camera: &str| (topic.to_owned(), camera.to_owned());
+        assert_eq!(chosen, [pair("/hand/image_raw/compressed", "hand"), pair("/head/image_raw", "head")]);
+        assert_eq!(left_out.len(), 2, "{left_out:?}");
+
+        let only = ["/head/depth/image_rect_raw"];
+        assert_eq!(choose(&topics, &only).unwrap().0, [pair(only[0], "head/depth")]);
+        let both = ["/head/image_raw", "/head/image_raw/compressed"];
+        let cameras: Vec<String> = choose(&topics, &both).unwrap().0.into_iter().map(|(_, camera)| camera).collect();
+        assert_eq!(cameras, ["head", "head/image_raw/compressed"]);
+
+        let missing = choose(&topics, &["/talk"]).unwrap_err().to_string();
+        assert!(missing.contains("/talk") && missing.contains("/head/image_raw"), "{missing}");
+        let none = choose(&topics[4..], &[]).unwrap_err().to_string();
+        assert!(none.contains("/talk (std_msgs/msg/String)"), "{none}");
+    }
+
+    /// Writes one-pixel images whose stamps equal their log times, in the given order.
+    fn bag(path: &Path, topic: &str, times: impl IntoIterator<Item = u64>) {
+        let file = std::io::BufWriter::new(File::create(path).unwrap());
+        let mut writer = mcap::WriteOptions::new().chunk_size(Some(300)).create(file).unwrap();
+        let schema = writer.add_schema("sensor_msgs/msg/Image", "ros2msg", b"").unwrap();
+        let channel_id = writer.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap();
+        let mut message = Vec::new();
+        for time in times {
+            let header = wire::image::Header { stamp: Stamp::from_nanos(time as i64), frame_id: "eye" };
+            let pixels = crate::frame::RawPixels {
+                width: 1,
+                height: 1,
+                encoding: "rgb8",
+                is_bigendian: false,
+                step: 3,
+                data: &[time as u8; 3],
+            };
+            wire::image::RawImage { header, pixels }.encode(&mut message).unwrap();
+            let header = mcap::records::MessageHeader { channel_id, sequence: 0, log_time: time, publish_time: time };
+            writer.write_to_known_channel(&header, &message).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    fn drain(source: &mut BagSource) -> Vec<(u64, String)> {
+        let mut seen = Vec::new();
+        while let Some(frame) = source.next_frame().unwrap() {
+            let Pixels::Raw(raw) = frame.pixels else { panic!("raw was written") };
+            assert_eq!(raw.data[0], frame.stamp.nanos() as u8);
+            assert_eq!(frame.frame_id, "eye");
+            seen.push((frame.stamp.nanos() as u64, frame.camera.to_string()));
+        }
+        seen
+    }
+
+    #[test]
+    fn frames_of_several_files_come_in_log_order_and_few_chunks_are_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let (left, right) = (folder.path().join("a.mcap"), folder.path().join("b.mcap"));
+        // Out of order inside the file, as when messages are delayed on their way to the recorder.
+        bag(&left, "/left/image_raw", (0..100).map(|n| 2 * (n ^ 3)));
+        bag(&right, "/right/image_raw", (0..100).map(|n| 2 * n + 1));
+        let mut source = BagSource::open(&[left, right], &[]).unwrap();
+        assert_eq!(source.frames_expected(), Some(200));
+        assert_eq!(source.cameras().len(), 2);
+        let mut most = 0;
+        let mut times = Vec::new();
+        while let Some(frame) = source.next_frame().unwrap() {
+            times.push(frame.stamp.nanos());
+            most = most.max(source.loaded.len());
+        }
+        assert_eq!(times, (0..200).collect::<Vec<_>>());
+        assert!(most <= 6, "{most} chunks in memory at once");
+    }
+
+    #[test]
+    fn a_rosbag2_folder_is_read_through_its_metadata() {
+        let folder = tempfile::tempdir().unwrap();
+        bag(&folder.path().join("x_0.mcap"), "/image_raw", 0..5);
+        bag(&folder.path().join("x_1.mcap"), "/image_raw", 5..9);
+        bag(&folder.path().join("stray.mcap"), "/image_raw", 20..25);
+        let metadata = |storage: &str, mode: &str| {
+            let text = format!(
+                "rosbag2_bagfile_information:\n  version: 5\n  storage_identifier: {storage}\n  compression_mode: \
+                 '{mode}'\n  relative_file_paths:\n    - x_0.mcap\n    - x_1.mcap\n"
+            );
+            std::fs::write(folder.path().join("metadata.yaml"), text).unwrap();
+            BagSource::open(&[folder.path().to_owned()], &[])
+        };
+        let seen = drain(&mut metadata("mcap", "").unwrap());
+        assert_eq!(seen.iter().map(|(time, _)| *time).collect::<Vec<_>>(), (0..9).collect::<Vec<_>>());
+        let refusals = [metadata("sqlite3", ""), metadata("mcap", "FILE")].map(|bag| bag.err().unwrap().to_string());
+        assert!(refusals[0].contains("sqlite3") && refusals[0].contains("not"), "{}", refusals[0]);
+        assert!(refusals[1].contains("compression"), "{}", refusals[1]);
+    }
+}

@@ -1,0 +1,116 @@
+"""Bags seen with other people's eyes: PyPI's rosbags and mcap-ros2-support.
+
+    rosbags_interop.py read FOLDER         people.mcap in FOLDER, read by both, equals people.jsonl
+    rosbags_interop.py write FOLDER JPEG   writes a rosbag2 bag of raw images and that picture there
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from mcap_ros2.reader import read_ros2_messages
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+STATES = ["unknown", "pending", "ambiguous", "anonymous", "known", "named"]
+LABELS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
+
+
+def nanos(stamp):
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def compare(line, message):
+    """One line of people.jsonl with the message of the same frame; four decimals are kept there."""
+
+    def equal(what, written, read):
+        close = np.allclose(np.asarray(written, float), np.asarray(read, float), rtol=0, atol=6e-5)
+        assert close, f"{what}: {written} in people.jsonl, {read} in people.mcap"
+
+    assert nanos(message.header.stamp) == line["stamp"]
+    assert (message.camera, message.width, message.height) == (line["camera"], line["width"], line["height"])
+    assert len(message.people) == len(line["people"])
+    for written, read in zip(line["people"], message.people):
+        for key in ("face_id", "person_id", "name", "observed"):
+            assert written[key] == getattr(read, key), key
+        assert written["identity_state"] == STATES[read.identity_state]
+        for key in ("identity_confidence", "identity_similarity", "score", "box"):
+            equal(key, written[key], getattr(read, key))
+        equal("landmarks", np.ravel(written["landmarks"]), read.landmarks)
+        equal("track_age", written["track_age_secs"], read.track_age)
+        emotion = written["emotion"]
+        assert emotion["valid"] == read.emotion_valid
+        if emotion["valid"]:
+            assert emotion["label"] == LABELS[read.emotion]
+            equal("emotion_confidence", emotion["confidence"], read.emotion_confidence)
+            equal("probabilities", [emotion["probabilities"][label] for label in LABELS], read.emotion_probabilities)
+        else:
+            assert np.isnan(np.asarray(read.emotion_probabilities, float)).all()
+
+
+def check_all(reader, messages, lines):
+    people = [message for topic, _, message in messages if topic == "/rostro/people"]
+    events = [message for topic, _, message in messages if topic == "/rostro/events"]
+    pictures = [message for topic, _, message in messages if topic.startswith("/rostro/annotated")]
+    assert len(people) == len(lines), f"{reader}: {len(people)} messages, {len(lines)} lines"
+    for line, message in zip(lines, people):
+        compare(line, message)
+    for topic, time, message in messages:
+        assert time == nanos(message.header.stamp), f"{reader}: {topic} is logged at another time than its stamp"
+    named = {(person["face_id"], person["name"]) for line in lines for person in line["people"]}
+    for event in events:
+        assert event.type in range(13) and (event.face_id, event.name) in named, event
+    for picture in pictures:
+        data = bytes(picture.data)
+        assert picture.format == "jpeg" and data[:3] == b"\xff\xd8\xff" and data[-2:] == b"\xff\xd9"
+    return {"people": len(people), "events": len(events), "pictures": len(pictures)}
+
+
+def read(folder):
+    lines = [json.loads(line) for line in (folder / "people.jsonl").read_text().splitlines()]
+    found = {}
+
+    messages = [
+        (each.channel.topic, each.log_time_ns, each.ros_msg) for each in read_ros2_messages(folder / "people.mcap")
+    ]
+    found["mcap-ros2-support"] = check_all("mcap-ros2-support", messages, lines)
+
+    with Reader(folder) as bag:
+        types = get_typestore(Stores.ROS2_HUMBLE)
+        for connection in bag.connections:
+            if connection.msgtype.startswith("rostro/"):
+                types.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
+        messages = [
+            (connection.topic, time, types.deserialize_cdr(data, connection.msgtype))
+            for connection, time, data in bag.messages()
+        ]
+        assert bag.message_count == len(messages), f"metadata.yaml counts {bag.message_count}, there are {len(messages)}"
+    found["rosbags"] = check_all("rosbags", messages, lines)
+    print(json.dumps(found))
+
+
+def write(folder, jpeg):
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    of = lambda name: types.types[name]
+    Time, Header = of("builtin_interfaces/msg/Time"), of("std_msgs/msg/Header")
+    Image, CompressedImage = of("sensor_msgs/msg/Image"), of("sensor_msgs/msg/CompressedImage")
+    with Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP) as bag:
+        raw = bag.add_connection("/head/image_raw", Image.__msgtype__, typestore=types)
+        packed = bag.add_connection("/hand/image_raw/compressed", CompressedImage.__msgtype__, typestore=types)
+        for n in range(10):
+            stamp = 1_700_000_000_000_000_000 + n * 50_000_000
+            header = Header(Time(stamp // 1_000_000_000, stamp % 1_000_000_000), "eye")
+            pixels = np.full(48 * 40 * 3, n, np.uint8)
+            message = Image(header, 40, 48, "rgb8", 0, 48 * 3, pixels)
+            bag.write(raw, stamp, types.serialize_cdr(message, Image.__msgtype__))
+            message = CompressedImage(header, "jpeg", np.frombuffer(jpeg, np.uint8))
+            bag.write(packed, stamp + 1, types.serialize_cdr(message, CompressedImage.__msgtype__))
+
+
+if __name__ == "__main__":
+    what, folder = sys.argv[1], Path(sys.argv[2])
+    if what == "read":
+        read(folder)
+    else:
+        write(folder, Path(sys.argv[3]).read_bytes())
