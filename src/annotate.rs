@@ -7,8 +7,6 @@ use crate::emotion::Emotion;
 use crate::frame::{ChannelOrder, ImageView};
 use crate::people::{IdentityState, People, Person};
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{PixelType, Resizer};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, Rgb, RgbImage};
 
@@ -32,9 +30,6 @@ pub enum AnnotateError {
     /// The font that is compiled in cannot be read.
     #[error("the built-in font cannot be read: {0}")]
     Font(String),
-    /// Scaling down failed.
-    #[error("scaling the annotated picture: {0}")]
-    Resize(String),
     /// JPEG encoding failed.
     #[error("encoding the annotated picture: {0}")]
     Encode(String),
@@ -43,7 +38,6 @@ pub enum AnnotateError {
 /// Draws people onto pictures. It keeps its buffers between pictures.
 pub struct Annotator {
     font: FontRef<'static>,
-    resizer: Resizer,
     jpeg: Vec<u8>,
 }
 
@@ -74,15 +68,15 @@ impl Annotator {
     pub fn new() -> Result<Self, AnnotateError> {
         let font = FontRef::try_from_slice(dejavu::sans_condensed::bold())
             .map_err(|error| AnnotateError::Font(error.to_string()))?;
-        Ok(Self { font, resizer: Resizer::new(), jpeg: Vec::new() })
+        Ok(Self { font, jpeg: Vec::new() })
     }
 
     /// The annotated picture as a JPEG file, at most [`MAX_WIDTH`] wide.
     ///
     /// # Errors
-    /// [`AnnotateError`] when scaling or encoding fails.
+    /// [`AnnotateError::Encode`].
     pub fn jpeg(&mut self, image: ImageView<'_>, people: &People) -> Result<&[u8], AnnotateError> {
-        let picture = self.picture(image, people)?;
+        let picture = self.picture(image, people);
         self.jpeg.clear();
         JpegEncoder::new_with_quality(&mut self.jpeg, JPEG_QUALITY)
             .encode(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
@@ -91,11 +85,8 @@ impl Annotator {
     }
 
     /// The annotated picture, at most [`MAX_WIDTH`] wide.
-    ///
-    /// # Errors
-    /// [`AnnotateError::Resize`].
-    pub fn picture(&mut self, image: ImageView<'_>, people: &People) -> Result<RgbImage, AnnotateError> {
-        let mut picture = self.scaled_down(image)?;
+    pub fn picture(&self, image: ImageView<'_>, people: &People) -> RgbImage {
+        let mut picture = scaled_down(image);
         let scale = picture.width() as f32 / image.width() as f32;
         // Boxes first, so that no box crosses a label.
         for person in &people.people {
@@ -105,21 +96,7 @@ impl Annotator {
         for person in &people.people {
             self.draw_label(&mut picture, person, box_area(person, scale), &mut labels);
         }
-        Ok(picture)
-    }
-
-    fn scaled_down(&mut self, image: ImageView<'_>) -> Result<RgbImage, AnnotateError> {
-        let full = rgb_copy(image);
-        if image.width() <= MAX_WIDTH {
-            return Ok(full);
-        }
-        let resize_error = |error: &dyn std::fmt::Display| AnnotateError::Resize(error.to_string());
-        let height = (image.height() as f32 * MAX_WIDTH as f32 / image.width() as f32).round().max(1.0) as u32;
-        let source = ImageRef::new(full.width(), full.height(), full.as_raw(), PixelType::U8x3)
-            .map_err(|error| resize_error(&error))?;
-        let mut target = Image::new(MAX_WIDTH, height, PixelType::U8x3);
-        self.resizer.resize(&source, &mut target, None).map_err(|error| resize_error(&error))?;
-        RgbImage::from_raw(MAX_WIDTH, height, target.into_vec()).ok_or_else(|| resize_error(&"wrong size"))
+        picture
     }
 
     /// Above the box if there is room, else below, else inside; the first place that is free.
@@ -151,6 +128,15 @@ impl Annotator {
             draw_text(picture, line, &font, (left, baseline), if index == 0 { colour } else { WHITE });
         }
     }
+}
+
+fn scaled_down(image: ImageView<'_>) -> RgbImage {
+    let full = rgb_copy(image);
+    if image.width() <= MAX_WIDTH {
+        return full;
+    }
+    let height = (image.height() as f32 * MAX_WIDTH as f32 / image.width() as f32).round().max(1.0) as u32;
+    image::imageops::thumbnail(&full, MAX_WIDTH, height)
 }
 
 fn rgb_copy(image: ImageView<'_>) -> RgbImage {
@@ -328,7 +314,7 @@ mod tests {
     fn draw(width: u32, height: u32, order: ChannelOrder, persons: Vec<Person>) -> RgbImage {
         let data = [10, 60, 110].repeat((width * height) as usize);
         let view = ImageView::new(width, height, width as usize * 3, order, &data).unwrap();
-        Annotator::new().unwrap().picture(view, &people(persons)).unwrap()
+        Annotator::new().unwrap().picture(view, &people(persons))
     }
 
     fn count(picture: &RgbImage, colour: Rgb<u8>) -> usize {
