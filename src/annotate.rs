@@ -92,15 +92,17 @@ impl Annotator {
         for person in &people.people {
             draw_box(&mut picture, box_area(person, scale), colour_of(person), !person.observed);
         }
+        let faces: Vec<Area> = people.people.iter().map(|person| box_area(person, scale)).collect();
         let mut labels: Vec<Area> = Vec::new();
-        for person in &people.people {
-            self.draw_label(&mut picture, person, box_area(person, scale), &mut labels);
+        for (person, face) in people.people.iter().zip(&faces) {
+            self.draw_label(&mut picture, person, *face, &faces, &mut labels);
         }
         picture
     }
 
-    /// Above the box if there is room, else below, else inside; the first place that is free.
-    fn draw_label(&self, picture: &mut RgbImage, person: &Person, face: Area, taken: &mut Vec<Area>) {
+    /// Above the box if there is room, else below, beside or inside; the first place that hides
+    /// neither a label nor a face, else the first that hides no label.
+    fn draw_label(&self, picture: &mut RgbImage, person: &Person, face: Area, faces: &[Area], labels: &mut Vec<Area>) {
         let text_px = (picture.width() as f32 / 36.0).clamp(11.0, 20.0);
         let font = self.font.as_scaled(PxScale::from(text_px));
         let lines = label_lines(person);
@@ -109,16 +111,25 @@ impl Annotator {
         let text_width = lines.iter().map(|line| width_of(line, &font)).fold(0.0, f32::max).ceil() as i32;
         let size = Area { x1: 0, y1: 0, x2: strip + text_width + 2 * pad, y2: line_height * lines.len() as i32 + pad };
         let (width, height) = (picture.width() as i32, picture.height() as i32);
-        let x = face.x1.min(width - size.x2).max(0);
-        let gap = 3;
-        let places = [face.y1 - size.y2 - gap, face.y2 + gap, face.y1 + gap, face.y2 - size.y2 - gap];
-        let fits = |area: &Area| area.y1 >= 0 && area.y2 <= height;
+        let (w, h, gap) = (size.x2, size.y2, 3);
+        let x = face.x1.min(width - w).max(0);
+        let places = [
+            (x, face.y1 - h - gap),
+            (x, face.y2 + gap),
+            (face.x2 + gap, face.y1),
+            (face.x1 - w - gap, face.y1),
+            (x, face.y1 + gap),
+            (x, face.y2 - h - gap),
+        ]
+        .map(|(x, y)| size.moved_to(x, y));
+        let fits = |area: &Area| area.x1 >= 0 && area.x2 <= width && area.y1 >= 0 && area.y2 <= height;
+        let hides = |area: &Area, others: &[Area]| others.iter().any(|other| other.overlaps(*area));
         let area = places
             .into_iter()
-            .map(|y| size.moved_to(x, y))
-            .find(|area| fits(area) && !taken.iter().any(|other| other.overlaps(*area)))
-            .unwrap_or_else(|| size.moved_to(x, places[0].min(height - size.y2).max(0)));
-        taken.push(area);
+            .find(|area| fits(area) && !hides(area, labels) && !hides(area, faces))
+            .or_else(|| places.into_iter().find(|area| fits(area) && !hides(area, labels)))
+            .unwrap_or_else(|| size.moved_to(x, (face.y1 - h - gap).min(height - h).max(0)));
+        labels.push(area);
         let colour = colour_of(person);
         fill(picture, area, DARK, LABEL_OPACITY);
         fill(picture, Area { x2: area.x1 + strip, ..area }, colour, 1.0);

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but frames were lost or unreadable.
 
+mod bar;
 mod demo;
 mod models;
 mod progress;
@@ -91,5 +92,5 @@ fn start_logging(verbose: u8) {
         1 => "info,rostro=debug",
         _ => "debug,rostro=trace",
     };
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(|| bar::LogWriter).without_time().init();
 }

@@ -14,7 +14,7 @@ pub use bag::BagSource;
 pub use inputs::Inputs;
 pub use output::{OutputError, Outputs};
 pub use pictures::{GifSource, PictureSource, picture_files};
-pub use source::{FrameSource, OpenError, SourceError};
+pub use source::{FrameSource, OpenError, REHEARSAL_SECS, SourceError};
 pub use summary::{FaceCounts, FrameCounts, Loss, PersonSummary, ReplaySummary};
 
 use crate::frame::Frame;
@@ -65,10 +65,12 @@ pub fn run(
     let mut latest = BTreeMap::new();
     for source in sources {
         loop {
+            let rehearsals = source.rehearsals();
             match source.next_frame() {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
                     note_stamp(&mut latest, &frame, &mut summary);
+                    rehearse(&frame, rehearsals, line);
                     step(&frame, line, &mut outputs, &mut summary)?;
                     on_frame(summary.received());
                 }
@@ -82,6 +84,15 @@ pub fn run(
     }
     outputs.finish()?;
     Ok(summary.finish())
+}
+
+/// Shows the line the same frame before its time; what it makes of that is not yet reported.
+fn rehearse(frame: &Frame<'_>, times: u32, line: &mut dyn Line) {
+    for earlier in (1..=times).rev() {
+        let stamp = frame.stamp.plus_secs(-f64::from(earlier) * REHEARSAL_SECS);
+        // A frame that cannot be processed will say so when it counts.
+        let _ = line.process(&Frame { stamp, ..frame.clone() });
+    }
 }
 
 fn step(

@@ -3,11 +3,13 @@
 
 mod accuracy;
 mod architecture;
+mod bad_input;
 mod emotion;
 mod import_parity;
 mod models;
 mod mtcnn_parity;
 mod replay;
+mod replay_command;
 mod support;
 mod wire_frame;
 mod wire_messages;

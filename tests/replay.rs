@@ -1,7 +1,8 @@
 //! Replay with a stand-in for the line, so that none of this needs a model: what comes out of
 //! inputs, what goes into the results, and that both are the same every time.
 
-use crate::support::shared;
+use crate::support::{shared, skip};
+use proptest::prelude::*;
 use rostro::config::AnnotatedConfig;
 use rostro::frame::{Decoder, Frame, RawPixels};
 use rostro::geometry::{BBox, Landmarks5, Point};
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// An empty folder of this name under `target/tmp`.
 pub(crate) fn folder(name: &str) -> PathBuf {
@@ -271,8 +273,115 @@ fn pictures_and_clips_need_no_bag() {
     let mut inputs = Inputs::open(&[pictures.clone(), pictures.join("obama.jpg")], &[]).unwrap();
     assert_eq!(inputs.cameras(), [CameraId::default()]);
     assert_eq!(inputs.frames_expected(), Some(7));
-    assert!(!inputs.are_stills());
     let first_of = |source: &mut Box<dyn FrameSource>| source.next_frame().unwrap().unwrap().stamp;
     let starts: Vec<Stamp> = inputs.sources.iter_mut().map(first_of).collect();
     assert!(starts[1].secs_since(starts[0]) > 3600.0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn no_damage_brings_a_replay_down(
+        kind in 0..3_usize,
+        hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let folder = folder("replay_damage");
+        let path = folder.join(["a.gif", "a.mcap", "a.jpg"][kind]);
+        match kind {
+            0 => std::fs::write(&path, gif(3)).unwrap(),
+            1 => {
+                let mut bag = BagOfImages::create(&path, "/image_raw", "sensor_msgs/msg/CompressedImage", 900);
+                let picture = jpeg(24, 16);
+                for n in 0..6 {
+                    bag.add(n * 100_000_000, &Shot::Jpeg(&picture));
+                }
+                bag.finish();
+            }
+            _ => std::fs::write(&path, jpeg(24, 16)).unwrap(),
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (at, value) in hits {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        bytes.truncate(cut.index(bytes.len()).max(bytes.len() / 4));
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(mut inputs) = Inputs::open(&[path], &[]) else { return Ok(()) };
+        let outputs = Outputs::create(&folder.join("out"), &inputs.cameras(), &AnnotatedConfig::default()).unwrap();
+        let summary = replay::run(&mut inputs.sources, &mut StandIn::default(), outputs, &mut |_| ()).unwrap();
+        prop_assert_eq!(summary.frames.received, summary.frames.processed + summary.frames.failed);
+    }
+}
+
+fn gif(frames: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for n in 0..frames {
+        let canvas = image::RgbaImage::from_pixel(20, 14, image::Rgba([50 * n, 90, 10, 255]));
+        encoder.encode_frame(image::Frame::new(canvas)).unwrap();
+    }
+    drop(encoder);
+    bytes
+}
+
+/// A folder with the Python packages that read and write bags, fetched once; `None` (and a word)
+/// when pip cannot.
+fn python_packages(test: &str) -> Option<PathBuf> {
+    let site = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bag_readers");
+    if site.join("complete").exists() {
+        return Some(site);
+    }
+    let packages = ["rosbags==0.11.*", "mcap-ros2-support==0.6.*"];
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"];
+    match Command::new("python3").args(pip).arg(&site).args(packages).output() {
+        Ok(output) if output.status.success() => {
+            std::fs::write(site.join("complete"), "").unwrap();
+            Some(site)
+        }
+        Ok(output) => {
+            skip(test, &format!("pip cannot fetch {packages:?}: {}", String::from_utf8_lossy(&output.stderr)));
+            None
+        }
+        Err(error) => {
+            skip(test, &format!("python3: {error}"));
+            None
+        }
+    }
+}
+
+/// Runs the script that looks at bags with those packages; what it prints.
+fn other_eyes(site: &Path, arguments: &[&Path]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/rosbags_interop.py");
+    let output = Command::new("python3").env("PYTHONPATH", site).arg(script).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn other_readers_find_in_the_bag_what_the_lines_say() {
+    let Some(site) = python_packages("other_readers_find_in_the_bag_what_the_lines_say") else { return };
+    let folder = folder("replay_readers");
+    let out = folder.join("out");
+    replay_into(&out, &two_camera_bags(&folder));
+    let found: serde_json::Value = serde_json::from_str(&other_eyes(&site, &[Path::new("read"), &out])).unwrap();
+    for reader in ["rosbags", "mcap-ros2-support"] {
+        assert_eq!(found[reader], serde_json::json!({"people": 80, "events": 8, "pictures": 28}), "{reader}");
+    }
+}
+
+#[test]
+fn a_bag_that_rosbags_wrote_is_replayed() {
+    let Some(site) = python_packages("a_bag_that_rosbags_wrote_is_replayed") else { return };
+    let folder = folder("replay_rosbags");
+    let (picture, bag) = (folder.join("picture.jpg"), folder.join("bag"));
+    std::fs::write(&picture, jpeg(40, 30)).unwrap();
+    other_eyes(&site, &[Path::new("write"), &bag, &picture]);
+    let summary = replay_into(&folder.join("out"), &[bag]);
+    assert_eq!((summary.frames.processed, summary.is_incomplete()), (20, false), "{:?}", summary.losses);
+    let sizes: Vec<_> = lines(&folder.join("out"))
+        .iter()
+        .map(|line| (line["camera"].to_string(), line["width"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(sizes[..2], [("\"head\"".to_owned(), 48), ("\"hand\"".to_owned(), 40)]);
 }

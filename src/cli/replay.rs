@@ -1,5 +1,6 @@
 //! `rostro replay`.
 
+use super::bar::FrameBar;
 use super::progress::StderrProgress;
 use super::{Outcome, Output};
 use crate::assembly;
@@ -8,7 +9,6 @@ use crate::frame::{EncodedPixels, Pixels};
 use crate::pipeline::Pipeline;
 use crate::replay::{self, Inputs, Outputs, PersonSummary, ReplaySummary};
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ INPUT is told by what is in it:
   a folder of JPEG or PNG pictures          in the order of their names, at 15 Hz unless they are named
                                             by their stamps in nanoseconds
   an animated GIF                           by its own delays
-  single pictures                           each by itself: what one look shows
+  single pictures                           each by itself, looked at five times and reported once
 
 Examples:
   rostro replay visit.mcap --gallery friends      friends/Anna/1.jpg, friends/Anna/2.jpg, friends/Ben.jpg
@@ -57,13 +57,10 @@ pub(super) struct ReplayArgs {
 }
 
 pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> {
-    let mut config = read_config(args.params_file.as_deref())?;
+    let config = read_config(args.params_file.as_deref())?;
     let mut inputs = Inputs::open(&args.inputs, &args.topics)?;
     for note in inputs.notes() {
         tracing::warn!("{note}");
-    }
-    if inputs.are_stills() {
-        expect_one_look(&mut config);
     }
     let friends = args.gallery.as_deref().map(people_in).transpose()?.unwrap_or_default();
     let outputs = Outputs::create(&args.out, &inputs.cameras(), &config.annotated)?;
@@ -74,11 +71,11 @@ pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> 
             return Err(error);
         }
     };
-    let bar = progress_bar(inputs.frames_expected());
+    let bar = FrameBar::show(inputs.frames_expected());
     let started = now();
-    let summary = replay::run(&mut inputs.sources, &mut line, outputs, &mut |frames| bar.set_position(frames))?;
+    let summary = replay::run(&mut inputs.sources, &mut line, outputs, &mut |frames| bar.set(frames))?;
     let took = now() - started;
-    bar.finish_and_clear();
+    drop(bar);
     report_speed(&summary, took);
     output.result(&summary, &as_text(&summary, &args.out))?;
     Ok(if summary.is_incomplete() { Outcome::Incomplete } else { Outcome::Done })
@@ -94,12 +91,6 @@ fn read_config(path: Option<&Path>) -> anyhow::Result<Config> {
     let Some(path) = path else { return Ok(Config::default()) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Config::from_yaml(&text).with_context(|| path.display().to_string())
-}
-
-/// A single picture shows a face once: one detection has to confirm it, and one look to name it.
-fn expect_one_look(config: &mut Config) {
-    config.tracker.confirm_hits = 1;
-    config.identity.min_looks = 1;
 }
 
 /// Somebody to recognise, and pictures of them.
@@ -156,17 +147,6 @@ fn load_line(config: &Config, friends: &[Friend]) -> anyhow::Result<Pipeline> {
     Ok(line)
 }
 
-fn progress_bar(frames: Option<u64>) -> ProgressBar {
-    let (bar, template) = match frames {
-        Some(frames) => (ProgressBar::new(frames), "{bar:30} {pos}/{len} frames  {per_sec}  {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {pos} frames  {per_sec}  {elapsed}"),
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
 fn report_speed(summary: &ReplaySummary, took: Duration) {
     let frames = summary.frames.received;
     let secs = took.as_secs_f64();
@@ -209,7 +189,7 @@ fn person_as_text(person: &PersonSummary) -> String {
         (name, _) => name,
     };
     let faces = person.face_ids.join(" ");
-    let seen = format!("person   {who:20} {:7.1} s as {faces}", person.seconds);
+    let seen = format!("person   {who:20} {:5} frames, {:.1} s, as {faces}", person.frames, person.seconds);
     if person.name.is_empty() {
         return seen;
     }

@@ -95,7 +95,14 @@ impl BagSource {
             channels.push(index.channels);
             files.push(BagFile { path, topics: BTreeMap::new(), damage: index.damage });
         }
-        let (topics, left_out) = choose_topics(&channels, only, &names_of(bags))?;
+        let damage = files.iter().find_map(|file| file.damage.clone());
+        let no_images = || OpenError::NoFrames { input: names_of(bags), damage: damage.clone() };
+        let (topics, left_out) =
+            choose_topics(&channels, only, &names_of(bags)).map_err(|error| match (error, &damage) {
+                // The damage may well be why there is none.
+                (OpenError::NoImageTopic { .. }, Some(_)) => no_images(),
+                (error, _) => error,
+            })?;
         for (file, channels) in files.iter_mut().zip(&channels) {
             file.topics = channels
                 .iter()
@@ -104,8 +111,7 @@ impl BagSource {
         }
         let images = count_images(&files, &channels);
         if images == Some(0) {
-            let damage = files.iter().find_map(|file| file.damage.clone());
-            return Err(OpenError::NoFrames { input: names_of(bags), damage });
+            return Err(no_images());
         }
         spans.retain(|(file, span)| span_has_images(&files[*file], span));
         spans.sort_by_key(|(file, span)| std::cmp::Reverse((span.start, *file, span.offset)));

@@ -28,7 +28,6 @@ enum Kind {
 pub struct Inputs {
     /// In the order in which they are replayed.
     pub sources: Vec<Box<dyn FrameSource>>,
-    are_stills: bool,
 }
 
 impl Inputs {
@@ -54,7 +53,7 @@ impl Inputs {
                 Kind::Gif => sources.push(Box::new(GifSource::open(path, start)?)),
             }
         }
-        Ok(Self { sources, are_stills: kinds.iter().all(|kind| *kind == Kind::Picture) })
+        Ok(Self { sources })
     }
 
     /// Frames of all inputs, when every one of them knows.
@@ -73,11 +72,6 @@ impl Inputs {
     /// What the user should know about the choice of frames, one line each.
     pub fn notes(&self) -> Vec<String> {
         self.sources.iter().flat_map(|source| source.notes().to_vec()).collect()
-    }
-
-    /// True when every input is a single picture, so that no face is ever seen twice.
-    pub fn are_stills(&self) -> bool {
-        self.are_stills
     }
 }
 

@@ -5,7 +5,7 @@ use crate::frame::{EncodedPixels, Frame, MAX_SIDE, Pixels, RawPixels};
 use crate::ids::CameraId;
 use crate::time::Stamp;
 use image::codecs::gif::GifDecoder;
-use image::{AnimationDecoder, Frames, ImageDecoder, RgbaImage};
+use image::{AnimationDecoder, Frames, ImageDecoder, Limits, RgbaImage};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,9 @@ use std::vec::IntoIter;
 const PICTURES_PER_SECOND: f64 = 15.0;
 /// `header.frame_id` of pictures that come without one.
 const FRAME_ID: &str = "camera";
+/// Looks at a single picture before the one that counts: enough for the default configuration to
+/// confirm a face and to name it.
+const STILL_REHEARSALS: u32 = 4;
 /// Seconds a GIF's frame is shown when the file gives no time, as browsers have it.
 const UNTIMED_GIF_SECS: f64 = 0.1;
 /// Numbers from here on (1973 in nanoseconds) are stamps when every picture is named by one.
@@ -26,13 +29,14 @@ pub struct PictureSource {
     expected: u64,
     /// The file being shown.
     bytes: Vec<u8>,
+    rehearsals: u32,
     cameras: [CameraId; 1],
 }
 
 impl PictureSource {
-    /// A single picture.
+    /// A single picture, which the line looks at several times.
     pub fn single(path: &Path, start: Stamp) -> Self {
-        Self::new(vec![(path.to_owned(), start)])
+        Self { rehearsals: STILL_REHEARSALS, ..Self::new(vec![(path.to_owned(), start)]) }
     }
 
     /// The pictures right inside `folder`. When every name is a number of nanoseconds since 1970,
@@ -55,7 +59,7 @@ impl PictureSource {
 
     fn new(files: Vec<(PathBuf, Stamp)>) -> Self {
         let expected = files.len() as u64;
-        Self { files: files.into_iter(), expected, bytes: Vec::new(), cameras: [CameraId::default()] }
+        Self { files: files.into_iter(), expected, bytes: Vec::new(), rehearsals: 0, cameras: [CameraId::default()] }
     }
 }
 
@@ -71,6 +75,10 @@ impl FrameSource for PictureSource {
 
     fn frames_expected(&self) -> Option<u64> {
         Some(self.expected)
+    }
+
+    fn rehearsals(&self) -> u32 {
+        self.rehearsals
     }
 
     fn cameras(&self) -> &[CameraId] {
@@ -96,7 +104,9 @@ impl GifSource {
     pub fn open(path: &Path, start: Stamp) -> Result<Self, OpenError> {
         let file = File::open(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         let damaged = |reason: String| OpenError::NotWhatItSeems { path: path.to_owned(), reason };
-        let decoder = GifDecoder::new(BufReader::new(file)).map_err(|error| damaged(error.to_string()))?;
+        let mut decoder = GifDecoder::new(BufReader::new(file)).map_err(|error| damaged(error.to_string()))?;
+        // A few words in a damaged file must not ask for all memory.
+        decoder.set_limits(Limits::default()).map_err(|error| damaged(error.to_string()))?;
         let (width, height) = decoder.dimensions();
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
             return Err(damaged(format!("its pictures are {width}x{height} pixels")));

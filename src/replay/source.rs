@@ -5,6 +5,9 @@ use crate::ids::CameraId;
 use crate::time::Stamp;
 use std::path::PathBuf;
 
+/// Seconds between looks at the same picture; closer ones would count as one.
+pub const REHEARSAL_SECS: f64 = 0.25;
+
 /// Gives every frame of a recording, in stamp order, without holding more than the present.
 pub trait FrameSource {
     /// The next frame, borrowing the source's buffers; `None` at the end.
@@ -19,6 +22,12 @@ pub trait FrameSource {
 
     /// The cameras that frames come from.
     fn cameras(&self) -> &[CameraId];
+
+    /// How often the line is to look at the next frame before the look that counts, each
+    /// [`REHEARSAL_SECS`] earlier: a single picture has no past that could confirm what it shows.
+    fn rehearsals(&self) -> u32 {
+        0
+    }
 
     /// What the user should know about the choice of frames, one line each.
     fn notes(&self) -> &[String] {

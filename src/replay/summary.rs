@@ -6,8 +6,9 @@ use crate::time::Stamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A frame stands for the time since the one before it, but never for more than this.
-const LONGEST_FRAME_SECS: f64 = 0.5;
+/// A frame stands for the time since the one before it, unless that is longer than this: what was
+/// seen in a gap nobody knows.
+const LONGEST_FRAME_SECS: f64 = 2.0;
 /// Distinct causes of failure that are told apart; further ones are only counted.
 const MOST_CAUSES: usize = 20;
 
@@ -57,9 +58,11 @@ pub struct PersonSummary {
     pub person_id: String,
     /// The faces this person was tracked as.
     pub face_ids: Vec<String>,
-    /// Seconds of image time in which one of those faces was observed.
+    /// Frames in which one of those faces was observed.
+    pub frames: u64,
+    /// Seconds of image time that those frames stand for.
     pub seconds: f64,
-    /// Share of `seconds` in which it bore the name, 0..=1.
+    /// Share of those frames in which the face was recognised as this person, 0..=1.
     pub named_share: f64,
 }
 
@@ -79,19 +82,20 @@ impl ReplaySummary {
     }
 }
 
-/// How long one face was observed, and under which names.
+/// How long one face was observed, and as whom.
 #[derive(Debug, Default)]
 struct FaceTime {
+    frames: u64,
     secs: f64,
-    /// Seconds by person; name as last given.
-    by_person: BTreeMap<PersonId, (f64, String)>,
+    /// Frames by person; name as last given.
+    by_person: BTreeMap<PersonId, (u64, String)>,
 }
 
 impl FaceTime {
-    /// The person this face was for the longest time.
-    fn person(&self) -> Option<(PersonId, f64, &str)> {
-        let longest = self.by_person.iter().max_by(|(_, a), (_, b)| a.0.total_cmp(&b.0));
-        longest.map(|(id, (secs, name))| (*id, *secs, name.as_str()))
+    /// The person this face was most of the time.
+    fn person(&self) -> Option<(PersonId, u64, &str)> {
+        let most = self.by_person.iter().max_by_key(|(_, (frames, _))| *frames);
+        most.map(|(id, (frames, name))| (*id, *frames, name.as_str()))
     }
 }
 
@@ -118,10 +122,9 @@ impl SummaryBuilder {
     pub(super) fn processed(&mut self, people: &People) {
         self.frames.received += 1;
         self.frames.processed += 1;
-        let secs = self
-            .latest
-            .insert(people.camera.clone(), people.stamp)
-            .map_or(0.0, |before| people.stamp.secs_since(before).clamp(0.0, LONGEST_FRAME_SECS));
+        let before = self.latest.insert(people.camera.clone(), people.stamp);
+        let secs = before.map_or(0.0, |before| people.stamp.secs_since(before));
+        let secs = if (0.0..=LONGEST_FRAME_SECS).contains(&secs) { secs } else { 0.0 };
         let observed = people.people.iter().filter(|person| person.observed);
         self.max_simultaneous = self.max_simultaneous.max(observed.count() as u64);
         for person in &people.people {
@@ -129,12 +132,13 @@ impl SummaryBuilder {
             if !person.observed {
                 continue;
             }
+            face.frames += 1;
             face.secs += secs;
             if let (IdentityState::Named | IdentityState::Known | IdentityState::Anonymous, Some(id)) =
                 (person.identity.state, person.identity.person_id)
             {
                 let named = face.by_person.entry(id).or_default();
-                named.0 += secs;
+                named.0 += 1;
                 named.1 = person.identity.name.clone().unwrap_or_default();
             }
         }
@@ -177,38 +181,38 @@ impl SummaryBuilder {
 
 /// Faces gathered under the people they were.
 fn people_of(faces: &BTreeMap<FaceId, FaceTime>) -> Vec<PersonSummary> {
-    let mut known: BTreeMap<PersonId, PersonSummary> = BTreeMap::new();
+    let mut known: BTreeMap<PersonId, (PersonSummary, u64)> = BTreeMap::new();
     let mut people: Vec<PersonSummary> = Vec::new();
     for (face_id, face) in faces {
-        let Some((person_id, named_secs, name)) = face.person() else {
-            people.push(PersonSummary {
-                name: String::new(),
-                person_id: String::new(),
-                face_ids: vec![face_id.to_string()],
-                seconds: face.secs,
-                named_share: 0.0,
-            });
+        let nobody = PersonSummary {
+            name: String::new(),
+            person_id: String::new(),
+            face_ids: vec![face_id.to_string()],
+            frames: face.frames,
+            seconds: face.secs,
+            named_share: 0.0,
+        };
+        let Some((person_id, recognised, name)) = face.person() else {
+            people.push(nobody);
             continue;
         };
-        let person = known.entry(person_id).or_insert_with(|| PersonSummary {
-            name: name.to_owned(),
-            person_id: person_id.to_string(),
-            face_ids: Vec::new(),
-            seconds: 0.0,
-            named_share: 0.0,
-        });
-        person.face_ids.push(face_id.to_string());
-        person.seconds += face.secs;
-        // Seconds until all faces are in, a share below.
-        person.named_share += named_secs;
+        if let Some((person, total)) = known.get_mut(&person_id) {
+            person.face_ids.extend(nobody.face_ids);
+            person.frames += face.frames;
+            person.seconds += face.secs;
+            *total += recognised;
+        } else {
+            let person = PersonSummary { name: name.to_owned(), person_id: person_id.to_string(), ..nobody };
+            known.insert(person_id, (person, recognised));
+        }
     }
-    for mut person in known.into_values() {
-        person.named_share = if person.seconds > 0.0 { person.named_share / person.seconds } else { 0.0 };
+    for (mut person, recognised) in known.into_values() {
+        person.named_share = recognised as f64 / person.frames.max(1) as f64;
         people.push(person);
     }
     people.sort_by(|a, b| {
         let order = |person: &PersonSummary| (person.name.is_empty(), person.person_id.is_empty());
-        order(a).cmp(&order(b)).then(b.seconds.total_cmp(&a.seconds)).then_with(|| a.face_ids.cmp(&b.face_ids))
+        order(a).cmp(&order(b)).then(b.frames.cmp(&a.frames)).then_with(|| a.face_ids.cmp(&b.face_ids))
     });
     for person in &mut people {
         person.seconds = super::json::rounded(person.seconds);
@@ -243,18 +247,19 @@ mod tests {
         assert_eq!(summary.losses, [Loss { cause: "broken".into(), frames: 2 }]);
         assert!(summary.is_incomplete());
         let [anna, stranger] = summary.people.as_slice() else { panic!("{:?}", summary.people) };
-        assert_eq!((anna.name.as_str(), anna.face_ids.len(), anna.seconds, anna.named_share), ("Anna", 2, 1.0, 0.9));
-        assert_eq!((stranger.name.as_str(), stranger.seconds, stranger.named_share), ("", 0.5, 0.0));
+        assert_eq!((anna.name.as_str(), anna.face_ids.len(), anna.frames), ("Anna", 2, 11));
+        assert_eq!((anna.seconds.to_string(), anna.named_share.to_string()), ("1".into(), "0.8182".into()));
+        assert_eq!((stranger.name.as_str(), stranger.frames, stranger.seconds.to_string()), ("", 6, "0.5".into()));
     }
 
     #[test]
-    fn gaps_and_leaps_back_count_for_little() {
+    fn gaps_and_leaps_back_count_for_nothing() {
         let mut builder = SummaryBuilder::default();
         for stamp in [0, 100_000_000, 50_000_000_000, 0, 100_000_000] {
             builder.processed(&frame(stamp, vec![person(1, None)]));
         }
         let seconds = builder.finish().people[0].seconds;
-        assert!((seconds - (0.1 + LONGEST_FRAME_SECS + 0.1)).abs() < 1e-9, "{seconds}");
+        assert!((seconds - 0.2).abs() < 1e-9, "{seconds}");
     }
 
     #[test]
