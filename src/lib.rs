@@ -15,6 +15,7 @@ pub mod annotate;
 pub mod assembly;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod detect;
 pub mod embed;
 pub mod emotion;
