@@ -83,7 +83,7 @@ pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> 
 
 /// How long the work took is told to people, and decides nothing.
 #[expect(clippy::disallowed_methods, reason = "the speed of a replay is measured here")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
@@ -156,7 +156,7 @@ fn report_speed(summary: &ReplaySummary, took: Duration) {
 }
 
 /// Most memory this process has had at once, where the system tells.
-fn peak_memory_mb() -> Option<u64> {
+pub(super) fn peak_memory_mb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

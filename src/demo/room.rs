@@ -183,7 +183,11 @@ fn draw_book(room: &mut RgbImage, book: Area, colour: [f32; 3], tone: f32) {
         let rounded = 0.78 + 0.9 * across * (1.0 - across);
         let down = y - book.y;
         let is_band = (6..9).contains(&down) || (book.height - 10..book.height - 8).contains(&down);
-        room.put_pixel(x, y, if is_band { scaled([214.0, 190.0, 132.0], tone) } else { scaled(colour, tone * rounded) });
+        room.put_pixel(
+            x,
+            y,
+            if is_band { scaled([214.0, 190.0, 132.0], tone) } else { scaled(colour, tone * rounded) },
+        );
     }
 }
 

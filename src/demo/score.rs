@@ -438,15 +438,27 @@ impl Score {
         };
         check(
             self.named_right >= targets.named_right,
-            format!("named right {} of the time, at least {} wanted", percent(self.named_right), percent(targets.named_right)),
+            format!(
+                "named right {} of the time, at least {} wanted",
+                percent(self.named_right),
+                percent(targets.named_right)
+            ),
         );
         check(
             self.named_wrong <= targets.named_wrong,
-            format!("a wrong name {} of the time, at most {} allowed", percent(self.named_wrong), percent(targets.named_wrong)),
+            format!(
+                "a wrong name {} of the time, at most {} allowed",
+                percent(self.named_wrong),
+                percent(targets.named_wrong)
+            ),
         );
         check(
             self.stranger_named <= targets.stranger_named,
-            format!("strangers named {} of the time, at most {} allowed", percent(self.stranger_named), percent(targets.stranger_named)),
+            format!(
+                "strangers named {} of the time, at most {} allowed",
+                percent(self.stranger_named),
+                percent(targets.stranger_named)
+            ),
         );
         check(
             self.id_switches <= targets.id_switches,
@@ -555,9 +567,8 @@ mod tests {
         }));
         assert_eq!((unseen.named_right, unseen.detection_recall), (1.0, 0.5));
         // Predictions without an observation count for nothing.
-        let coasting = score((0..30).map(|_| {
-            (vec![face(0, 1.0)], vec![Person { observed: false, ..seen(0, 1, Some("Eve")) }])
-        }));
+        let coasting =
+            score((0..30).map(|_| (vec![face(0, 1.0)], vec![Person { observed: false, ..seen(0, 1, Some("Eve")) }])));
         assert_eq!((coasting.named_wrong, coasting.detection_recall), (0.0, 0.0));
         assert!(!coasting.missed(&Targets::DEMO).is_empty());
     }
@@ -573,9 +584,8 @@ mod tests {
         assert_eq!(other.stranger_named, 0.0);
         assert_eq!(other.people[0].spans[0].state, State::Wrong);
         // A stranger who gets the enrolled person's name for one frame of ten.
-        let stranger = score((0..10).map(|frame| {
-            (vec![face(1, 1.0)], vec![seen(1, 2, (frame == 3).then_some("Ada"))])
-        }));
+        let stranger =
+            score((0..10).map(|frame| (vec![face(1, 1.0)], vec![seen(1, 2, (frame == 3).then_some("Ada"))])));
         assert!((stranger.stranger_named - 0.1).abs() < 1e-9 && (stranger.named_wrong - 0.1).abs() < 1e-9);
         assert_eq!(stranger.missed(&Targets::DEMO).len(), 3, "right, wrong and stranger");
         // A name where there is no face.
@@ -588,7 +598,8 @@ mod tests {
         let ids = |hidden: std::ops::Range<usize>, change: usize| {
             score((0..20).map(|frame| {
                 let visible = if hidden.contains(&frame) { 0.2 } else { 1.0 };
-                let people = if hidden.contains(&frame) { vec![] } else { vec![seen(0, 1 + u64::from(frame >= change), None)] };
+                let people =
+                    if hidden.contains(&frame) { vec![] } else { vec![seen(0, 1 + u64::from(frame >= change), None)] };
                 (vec![face(0, visible)], people)
             }))
         };
@@ -596,7 +607,8 @@ mod tests {
         assert_eq!(ids(8..10, 10).id_switches, 0);
         // Missed by the detector, but in view all the time: still a switch.
         let flicker = score((0..20).map(|frame| {
-            let people = if (8..10).contains(&frame) { vec![] } else { vec![seen(0, 1 + u64::from(frame >= 10), None)] };
+            let people =
+                if (8..10).contains(&frame) { vec![] } else { vec![seen(0, 1 + u64::from(frame >= 10), None)] };
             (vec![face(0, 1.0)], people)
         }));
         assert_eq!(flicker.id_switches, 1);

@@ -21,6 +21,8 @@ use crate::time::Stamp;
 pub const ABSENCES: [(f64, f64); 3] = [(2.2, 3.2), (8.8, 11.8), (16.6, 24.6)];
 /// Length of the scene, seconds.
 pub const SECONDS: f64 = 30.0;
+/// Moments worth a picture in the report, seconds from the start.
+pub const MOMENTS: [f64; 6] = [1.6, 4.6, 8.0, 14.2, 22.0, 28.6];
 /// Frames per second.
 pub const RATE_HZ: f64 = 15.0;
 
