@@ -17,8 +17,8 @@ impl FrameBar {
     /// Shows the bar; `frames` is how many there will be, when that is known.
     pub(super) fn show(frames: Option<u64>) -> Self {
         let (bar, template) = match frames {
-            Some(frames) => (ProgressBar::new(frames), "{bar:30} {pos}/{len} frames  {per_sec}  {eta} left"),
-            None => (ProgressBar::new_spinner(), "{spinner} {pos} frames  {per_sec}  {elapsed}"),
+            Some(frames) => (ProgressBar::new(frames), "{bar:30} {pos}/{len} frames  {eta} left"),
+            None => (ProgressBar::new_spinner(), "{spinner} {pos} frames  {elapsed}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
