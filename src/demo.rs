@@ -62,7 +62,8 @@ impl Line for ScoredLine<'_> {
         if let Ok(index) = self.truth.binary_search_by_key(&frame.stamp, |truth| truth.stamp) {
             self.scorer.add(&self.truth[index], people);
             let secs = frame.stamp.secs_since(self.truth[0].stamp);
-            if self.moments.pop_front_if(|moment| *moment <= secs).is_some() {
+            if self.moments.front().is_some_and(|moment| *moment <= secs) {
+                self.moments.pop_front();
                 let picture = self.decoder.decode(&frame.pixels).ok().zip(self.annotator.as_mut());
                 let jpeg = picture.and_then(|(image, annotator)| Some(annotator.jpeg(image, people).ok()?.to_vec()));
                 self.snapshots.extend(jpeg.map(|jpeg| Snapshot { secs, jpeg }));

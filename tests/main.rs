@@ -4,6 +4,7 @@
 mod accuracy;
 mod architecture;
 mod bad_input;
+mod demo;
 mod emotion;
 mod import_parity;
 mod models;

@@ -228,7 +228,7 @@ fn filled(outline: &[[i16; 2]], width: u32, height: u32) -> GrayImage {
 fn softened(mask: &GrayImage, edge: f32) -> GrayImage {
     let mut soft = imageops::blur(mask, edge);
     for Luma([value]) in soft.pixels_mut() {
-        *value = value.saturating_sub(128).saturating_mul(2);
+        *value = value.saturating_sub(127).saturating_mul(2);
     }
     soft
 }

@@ -38,12 +38,12 @@ impl Report {
     /// Judges the score of a scene with this truth.
     pub fn new(truth: &[FrameTruth], score: Score, people: Vec<PersonSummary>, frames: FrameCounts) -> Self {
         let targets = Targets::DEMO;
-        let mut missed: Vec<String> = score.missed(&targets).iter().map(ToString::to_string).collect();
+        let mut missed = score.missed(&targets);
         if frames.processed != truth.len() as u64 {
             missed.push(format!("{} of {} frames were processed", frames.processed, truth.len()));
         }
         let span = truth.last().zip(truth.first()).map_or(0.0, |(last, first)| last.stamp.secs_since(first.stamp));
-        let scene_secs = span * truth.len() as f64 / truth.len().saturating_sub(1).max(1) as f64;
+        let scene_secs = (span * truth.len() as f64 / truth.len().saturating_sub(1).max(1) as f64 * 1e4).round() / 1e4;
         Self { passed: missed.is_empty(), missed, score, targets, people, frames, scene_secs }
     }
 

@@ -9,7 +9,6 @@ use crate::people::{People, Person};
 use crate::time::Stamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// Least overlap of a found face with a true one.
 pub const MIN_IOU: f32 = 0.3;
@@ -292,8 +291,13 @@ impl<'a> Clock<'a> {
     }
 
     fn secs(&self, frames: usize) -> f64 {
-        frames as f64 * self.period
+        tidy(frames as f64 * self.period)
     }
+}
+
+/// Seconds without the noise of their arithmetic, for reports.
+fn tidy(secs: f64) -> f64 {
+    (secs * 1e4).round() / 1e4
 }
 
 impl Timeline {
@@ -353,7 +357,7 @@ impl Timeline {
     fn secs_to_name(&self, clock: &Clock<'_>) -> Option<f64> {
         let first_sight = self.moments.iter().position(|moment| moment.visible)?;
         let first_name = self.moments.iter().position(|moment| self.state(moment) == State::Right)?;
-        Some(clock.at(first_name) - clock.at(first_sight))
+        Some(tidy(clock.at(first_name) - clock.at(first_sight)))
     }
 
     fn absences(&self, clock: &Clock<'_>) -> Vec<Absence> {
@@ -361,12 +365,12 @@ impl Timeline {
             let seen_in = |range: &std::ops::Range<usize>| {
                 self.moments[range.clone()].iter().filter(|moment| moment.visible).filter_map(|m| m.seen.as_ref())
             };
-            let (before, after) = (seen_in(&pair[0]).last(), seen_in(&pair[1]).next());
+            let (before, after) = (seen_in(&pair[0]).next_back(), seen_in(&pair[1]).next());
             let known_before = before.and_then(|seen| seen.person_id.as_deref());
             // Who was known stays known, also when the name takes a moment to come back.
             let known_after = seen_in(&pair[1]).find_map(|seen| seen.person_id.as_deref());
             Absence {
-                secs: clock.at(pair[1].start) - clock.at(pair[0].end),
+                secs: tidy(clock.at(pair[1].start) - clock.at(pair[0].end)),
                 same_face_id: before.map(|seen| &seen.face_id) == after.map(|seen| &seen.face_id),
                 same_person_id: known_before.is_none() || known_before == known_after,
             }
@@ -377,7 +381,7 @@ impl Timeline {
     fn spans(&self, clock: &Clock<'_>) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
         for (frame, moment) in self.moments.iter().enumerate() {
-            let (from, to, state) = (clock.at(frame), clock.at(frame + 1), self.state(moment));
+            let (from, to, state) = (tidy(clock.at(frame)), tidy(clock.at(frame + 1)), self.state(moment));
             match spans.last_mut() {
                 Some(span) if span.state == state => span.to = to,
                 _ => spans.push(Span { from, to, state }),
@@ -416,24 +420,14 @@ fn in_order_of_appearance<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<String>
     distinct
 }
 
-/// A target that was not reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missed(String);
-
-impl fmt::Display for Missed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl Score {
-    /// Which targets were missed.
-    pub fn missed(&self, targets: &Targets) -> Vec<Missed> {
+    /// Which targets were missed, in words.
+    pub fn missed(&self, targets: &Targets) -> Vec<String> {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let mut missed = Vec::new();
         let mut check = |holds: bool, text: String| {
             if !holds {
-                missed.push(Missed(text));
+                missed.push(text);
             }
         };
         check(
@@ -559,7 +553,7 @@ mod tests {
         let late = score((0..30).map(|frame| (vec![face(0, 1.0)], vec![seen(0, 1, (frame >= 16).then_some("Ada"))])));
         assert!((late.named_right - 0.7).abs() < 1e-9);
         let missed = late.missed(&Targets::DEMO);
-        assert!(missed.len() == 1 && missed[0].to_string().contains("70.0 %"), "{missed:?}");
+        assert!(missed.len() == 1 && missed[0].contains("70.0 %"), "{missed:?}");
         // Faces nobody observed are no time under any name.
         let unseen = score((0..30).map(|frame| {
             let people = if frame % 2 == 0 { vec![seen(0, 1, Some("Ada"))] } else { vec![] };

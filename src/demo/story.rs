@@ -17,7 +17,8 @@ use super::room;
 use super::scene::{Actor, Prop, Scene, Script};
 use crate::time::Stamp;
 
-/// Absences of the enrolled person, seconds from the start.
+/// Absences of the enrolled person, seconds from the start: the first frame without and the first frame
+/// with the face again.
 pub const ABSENCES: [(f64, f64); 3] = [(2.2, 3.2), (8.8, 11.8), (16.6, 24.6)];
 /// Length of the scene, seconds.
 pub const SECONDS: f64 = 30.0;
@@ -90,8 +91,14 @@ fn actor(person: &str, photograph: Photograph, present: std::ops::Range<f64>) ->
     }
 }
 
+/// When the middle of a face crosses an edge so that it counts as hidden, or visible, from the frame at
+/// `secs` on: half a frame before.
+const fn edge(secs: f64) -> f64 {
+    secs - 0.5 / RATE_HZ
+}
+
 fn enrolled_afar() -> Actor {
-    let [behind_column, outside_left, outside_right] = ABSENCES;
+    let [behind_column, outside_left, outside_right] = ABSENCES.map(|(from, to)| (edge(from), edge(to)));
     Actor {
         x: Curve::through(&[
             (0.0, 48.0),
@@ -131,7 +138,7 @@ fn enrolled_afar() -> Actor {
 
 fn enrolled_near() -> Actor {
     Actor {
-        x: Curve::through(&[(23.6, -150.0), (ABSENCES[2].1, LEFT), (26.2, 206.0), (27.5, 252.0), (30.0, 290.0)]),
+        x: Curve::through(&[(23.6, -150.0), (edge(ABSENCES[2].1), LEFT), (26.2, 206.0), (27.5, 252.0), (30.0, 290.0)]),
         y: Curve::constant(206.0),
         height: Curve::through(&[(24.6, 140.0), (26.5, 150.0), (28.5, 158.0), (30.0, 152.0)]),
         roll: Curve::through(&[(25.0, 0.0), (25.8, 12.0), (26.6, 0.0), (28.2, -13.0), (29.3, 9.0), (30.0, 4.0)]),
