@@ -25,13 +25,16 @@ pub mod geometry;
 pub mod ids;
 pub mod inference;
 pub mod landmarks;
+pub mod mailbox;
 pub mod model;
+pub mod node;
 pub mod onnx;
 pub mod people;
 pub mod pipeline;
 pub mod quality;
 pub mod replay;
 mod resample;
+pub mod runtime;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;

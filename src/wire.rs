@@ -10,6 +10,7 @@ pub mod messages;
 mod outgoing;
 mod schema;
 pub mod services;
+pub mod standard;
 
 pub use schema::schema;
 

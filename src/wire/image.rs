@@ -3,7 +3,7 @@
 //! decoded ([`crate::frame`]), not here.
 
 use super::cdr::{self, Reader};
-use super::messages::Time;
+use super::messages::{self, Time};
 use super::{Message, WireError};
 use crate::frame::{EncodedPixels, Frame, Pixels, RawPixels};
 use crate::ids::CameraId;
@@ -118,6 +118,27 @@ impl<'a> CompressedImage<'a> {
 impl<'a> Header<'a> {
     fn frame(self, camera: CameraId, pixels: Pixels<'a>) -> Frame<'a> {
         Frame { camera, stamp: self.stamp, frame_id: self.frame_id, pixels }
+    }
+}
+
+impl messages::Image {
+    /// The picture, unchecked.
+    pub fn pixels(&self) -> Pixels<'_> {
+        Pixels::Raw(RawPixels {
+            width: self.width,
+            height: self.height,
+            encoding: &self.encoding,
+            is_bigendian: self.is_bigendian != 0,
+            step: self.step,
+            data: &self.data,
+        })
+    }
+}
+
+impl messages::CompressedImage {
+    /// The picture, unchecked.
+    pub fn pixels(&self) -> Pixels<'_> {
+        Pixels::Encoded(EncodedPixels { format: &self.format, data: &self.data })
     }
 }
 

@@ -1,0 +1,4 @@
+//! The live node: cameras in, people, events and diagnostics out, services answered; whatever the
+//! middleware.
+
+pub mod transport;

@@ -1,0 +1,189 @@
+//! Where time passes: clocks, signals, threads, and how long the stages take. The line itself knows
+//! nothing of these.
+#![expect(clippy::disallowed_methods, reason = "this is the one module of the node that reads clocks")]
+
+use crate::time::Stamp;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tracing::span;
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Target of the spans that the stages of the line open.
+pub const STAGE_TARGET: &str = "rostro::stage";
+
+/// A clock that jumps back by less than this is taken for jitter, seconds.
+pub const JITTER_SECS: f64 = 0.1;
+
+/// For measuring how long things take and how long ago they were; never goes back.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The computer's clock.
+pub fn system_now() -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// The time that stamps are compared with: the computer's clock, or `/clock`.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    /// Nanoseconds of the last `/clock` message; 0 before the first.
+    simulated: Option<Arc<AtomicI64>>,
+}
+
+impl Clock {
+    /// The computer's clock.
+    pub const fn system() -> Self {
+        Self { simulated: None }
+    }
+
+    /// A clock that stands still until [`Self::set`].
+    pub fn simulated() -> Self {
+        Self { simulated: Some(Arc::default()) }
+    }
+
+    /// Whether it follows `/clock`.
+    pub const fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
+    }
+
+    /// What it shows; 0 for a simulated clock that was never set.
+    pub fn now(&self) -> Stamp {
+        match &self.simulated {
+            Some(nanos) => Stamp::from_nanos(nanos.load(Ordering::Relaxed)),
+            None => system_now(),
+        }
+    }
+
+    /// Sets a simulated clock. Returns where it stood when this sets it back by more than
+    /// [`JITTER_SECS`].
+    pub fn set(&self, stamp: Stamp) -> Option<Stamp> {
+        let before = Stamp::from_nanos(self.simulated.as_ref()?.swap(stamp.nanos(), Ordering::Relaxed));
+        (before.secs_since(stamp) > JITTER_SECS).then_some(before)
+    }
+}
+
+/// Whether SIGINT or SIGTERM asked this process to end.
+#[derive(Clone, Debug, Default)]
+pub struct StopSignal(Arc<AtomicBool>);
+
+impl StopSignal {
+    /// From now on the first SIGINT or SIGTERM is noted instead of ending the process; a second one
+    /// ends it at once.
+    ///
+    /// # Errors
+    /// When the system refuses the handlers.
+    pub fn install() -> io::Result<Self> {
+        let stop = Self::default();
+        for signal in signal_hook::consts::TERM_SIGNALS.iter().filter(|s| **s != signal_hook::consts::SIGQUIT) {
+            // In this order: the second signal finds the flag set.
+            signal_hook::flag::register_conditional_shutdown(*signal, 130, Arc::clone(&stop.0))?;
+            signal_hook::flag::register(*signal, Arc::clone(&stop.0))?;
+        }
+        Ok(stop)
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Starts a named thread.
+///
+/// # Errors
+/// When the system has none left.
+pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// Waits.
+pub fn sleep(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// How long one stage took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageTime {
+    /// Times it ran.
+    pub runs: u32,
+    /// All runs together.
+    pub total: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+/// Measures the stages of the line by the spans they open: a layer for `tracing_subscriber`.
+#[derive(Debug, Default)]
+pub struct StageTimes;
+
+static STAGE_TIMES: OnceLock<Mutex<BTreeMap<&'static str, StageTime>>> = OnceLock::new();
+
+/// What every stage took since the last call.
+pub fn take_stage_times() -> BTreeMap<&'static str, StageTime> {
+    std::mem::take(&mut *stage_times().lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn stage_times() -> &'static Mutex<BTreeMap<&'static str, StageTime>> {
+    STAGE_TIMES.get_or_init(Mutex::default)
+}
+
+/// When a stage's span was opened.
+struct Began(Instant);
+
+impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for StageTimes {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        if attributes.metadata().target() == STAGE_TARGET
+            && let Some(span) = context.span(id)
+        {
+            span.extensions_mut().insert(Began(now()));
+        }
+    }
+
+    fn on_close(&self, id: span::Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let Some(took) = span.extensions().get::<Began>().map(|began| began.0.elapsed()) else { return };
+        let mut times = stage_times().lock().unwrap_or_else(PoisonError::into_inner);
+        let time = times.entry(span.name()).or_default();
+        time.runs += 1;
+        time.total += took;
+        time.longest = time.longest.max(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    #[test]
+    fn a_simulated_clock_tells_when_it_is_set_back() {
+        let clock = Clock::simulated();
+        assert_eq!((clock.is_simulated(), clock.now().nanos()), (true, 0));
+        let at = |millis: i64| Stamp::from_nanos(millis * 1_000_000);
+        assert_eq!((clock.set(at(5000)), clock.set(at(5050)), clock.set(at(5000))), (None, None, None));
+        assert_eq!(clock.set(at(1000)), Some(at(5000)));
+        assert_eq!(clock.clone().now(), at(1000));
+        assert_eq!(Clock::system().set(at(0)), None);
+        assert!(Clock::system().now().nanos() > 1_600_000_000_000_000_000);
+    }
+
+    #[test]
+    fn spans_of_stages_are_measured_and_others_are_not() {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(StageTimes), || {
+            for _ in 0..2 {
+                let _span = tracing::trace_span!(target: STAGE_TARGET, "a stage").entered();
+            }
+            let _span = tracing::trace_span!("no stage").entered();
+        });
+        let times = take_stage_times();
+        assert_eq!(times["a stage"].runs, 2);
+        assert!(times["a stage"].total >= times["a stage"].longest && !times.contains_key("no stage"));
+    }
+}
