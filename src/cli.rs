@@ -5,6 +5,7 @@
 mod bar;
 mod demo;
 mod models;
+mod params;
 mod progress;
 mod replay;
 
@@ -33,6 +34,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Replay(replay::ReplayArgs),
     Models(models::ModelsArgs),
+    Params(params::ParamsArgs),
 }
 
 /// How a command that did not fail ended.
@@ -70,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args, output),
         Command::Replay(args) => replay::run(&args, output),
         Command::Models(args) => models::run(&args, output),
+        Command::Params(args) => params::run(&args, output),
     };
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

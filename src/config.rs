@@ -1,18 +1,31 @@
 //! Every knob, with unit, range and default. Nothing else holds a default.
 //!
 //! The ROS parameters are the flattened form of this tree, and `--params-file` reads the same YAML.
+//! A field's doc comment is its description; `range` is checked wherever a value comes from;
+//! `dynamic` marks what a running node takes at once, everything else needs a new start.
+
+mod file;
+pub mod parameters;
+
+pub use file::{NODE_NAME, is_ros_parameter};
 
 use crate::geometry::UnitInterval;
 use crate::ids::CameraId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 /// All parameters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Logical camera names, unique.
+    /// Logical camera names, unique. Each has topics of its own: `NAME/image`, `NAME/camera_info`.
     pub cameras: Vec<CameraId>,
+    /// What the cameras send.
+    pub camera_transport: CameraTransport,
+    /// What is asked of the camera's topic. `best_effort` takes images from any camera.
+    pub camera_reliability: CameraReliability,
+    /// Which images are processed.
+    pub processing: ProcessingConfig,
     /// Faces in an image.
     pub detector: DetectorConfig,
     /// Faces over time.
@@ -23,45 +36,93 @@ pub struct Config {
     pub emotion: EmotionConfig,
     /// Who counts as present.
     pub people: PeopleConfig,
+    /// What is published.
+    pub output: OutputConfig,
     /// The annotated picture.
     pub annotated: AnnotatedConfig,
     /// ONNX Runtime.
     pub inference: InferenceConfig,
+    /// The transport that needs no ROS 2.
+    pub dds: DdsConfig,
+}
+
+/// What a camera sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraTransport {
+    /// `sensor_msgs/Image` on `NAME/image`.
+    #[default]
+    Raw,
+    /// `sensor_msgs/CompressedImage` (JPEG, PNG) on `NAME/image/compressed`.
+    Compressed,
+}
+
+/// What is asked of a camera's topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraReliability {
+    /// The newest image counts.
+    #[default]
+    BestEffort,
+    /// Lost images are sent again; a best-effort camera does not match.
+    Reliable,
+}
+
+/// Which images are processed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessingConfig {
+    /// Most images processed per second and camera; the others count as displaced.
+    #[schemars(range(min = 0.1, max = 1000.0), extend("dynamic" = true))]
+    pub max_rate_hz: f64,
+    /// Age above which an image is left out as too old, by its stamp and the node's clock; 0: never.
+    /// Without effect under simulated time.
+    #[schemars(range(min = 0.0, max = 3600.0), extend("dynamic" = true))]
+    pub max_age_secs: f64,
 }
 
 /// Faces in an image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectorConfig {
     /// Manifest name or path of the detector.
     pub model: String,
-    /// Longer side of the detector's input, pixels (detectors with a fixed input size ignore it;
-    /// MTCNN works on the image's own size).
+    /// Longer side of the detector's input (detectors with a fixed input size ignore it; MTCNN works
+    /// on the image's own size).
+    #[schemars(range(min = 32, max = 4096), extend("dynamic" = true))]
     pub input_px: u32,
     /// Lowest score that counts as a face; the manifest's when not set.
+    #[schemars(extend("dynamic" = true))]
     pub score_threshold: Option<UnitInterval>,
-    /// Overlap above which two boxes are one face; the manifest's when not set.
+    /// Overlap above which two boxes are one face; the manifest's when not set (MTCNN keeps its
+    /// published ones).
+    #[schemars(extend("dynamic" = true))]
     pub nms_threshold: Option<UnitInterval>,
-    /// Smallest face looked for, pixels of the source image.
+    /// Smallest face looked for, in the source image.
+    #[schemars(range(min = 4, max = 2000), extend("dynamic" = true))]
     pub min_face_px: u32,
 }
 
 /// Faces over time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrackerConfig {
     /// Detections that confirm a track.
+    #[schemars(range(min = 1, max = 100), extend("dynamic" = true))]
     pub confirm_hits: u32,
-    /// Seconds after which two detections confirm a track, whatever the rate.
+    /// Time after which two detections confirm a track, whatever the rate.
+    #[schemars(range(min = 0.0, max = 60.0), extend("dynamic" = true))]
     pub confirm_secs: f64,
-    /// Seconds a track lives on its prediction.
+    /// Time that a track lives on its prediction.
+    #[schemars(range(min = 0.0, max = 60.0), extend("dynamic" = true))]
     pub coast_secs: f64,
     /// Most faces tracked at once; the best-scored are kept.
+    #[schemars(range(min = 1, max = 1000), extend("dynamic" = true))]
     pub max_faces: u32,
 }
 
 /// Who a face is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityConfig {
     /// Off: no embedding is computed and every face stays unknown.
@@ -69,17 +130,21 @@ pub struct IdentityConfig {
     /// Manifest name or path of the embedder.
     pub model: String,
     /// Least distance to the runner-up's similarity; the manifest's when not set.
+    #[schemars(extend("dynamic" = true))]
     pub min_margin: Option<UnitInterval>,
     /// Agreeing looks before a name.
+    #[schemars(range(min = 1, max = 100), extend("dynamic" = true))]
     pub min_looks: u32,
     /// Looks per second and track.
+    #[schemars(range(min = 0.1, max = 100.0), extend("dynamic" = true))]
     pub looks_hz: f64,
-    /// Least distance between the eyes for a look, pixels.
+    /// Least distance between the eyes for a look.
+    #[schemars(range(min = 0.0, max = 1000.0), extend("dynamic" = true))]
     pub min_inter_ocular_px: f64,
 }
 
 /// Expressions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmotionConfig {
     /// Off: no expression is read.
@@ -89,23 +154,42 @@ pub struct EmotionConfig {
 }
 
 /// Who counts as present.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PeopleConfig {
-    /// Seconds without a face after which a person has left.
+    /// Time without a face after which a person has left.
+    #[schemars(range(min = 0.0, max = 86400.0), extend("dynamic" = true))]
     pub leave_secs: f64,
 }
 
+/// What is published.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputConfig {
+    /// Which topics are published.
+    pub mode: OutputMode,
+}
+
+/// Which topics are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputMode {
+    /// The node's own topics, below its name.
+    #[default]
+    Aggregate,
+}
+
 /// The annotated picture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnnotatedConfig {
     /// Most annotated pictures per second of image time.
+    #[schemars(range(min = 0.1, max = 120.0), extend("dynamic" = true))]
     pub rate_hz: f64,
 }
 
 /// Where networks run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// TensorRT if it works, else CUDA, else the CPU; what is used is said at start.
@@ -120,7 +204,7 @@ pub enum Provider {
 }
 
 /// ONNX Runtime.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InferenceConfig {
     /// Where networks run.
@@ -128,23 +212,44 @@ pub struct InferenceConfig {
     /// Let a provider asked for by name fall back to the next instead of failing.
     pub allow_fallback: bool,
     /// Threads inside one network run.
+    #[schemars(range(min = 1, max = 256))]
     pub threads: u32,
     /// Folder of fetched models and built engines; empty: `$XDG_CACHE_HOME/rostro`.
     pub cache_dir: String,
 }
 
+/// The transport that needs no ROS 2.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DdsConfig {
+    /// DDS domain; `ROS_DOMAIN_ID`, else 0, when not set. Of the transport `dds` alone.
+    #[schemars(range(min = 0, max = 232))]
+    pub domain: Option<u32>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
-            cameras: CameraId::new("camera").into_iter().collect(),
+            cameras: vec![CameraId::default()],
+            camera_transport: CameraTransport::default(),
+            camera_reliability: CameraReliability::default(),
+            processing: ProcessingConfig::default(),
             detector: DetectorConfig::default(),
             tracker: TrackerConfig::default(),
             identity: IdentityConfig::default(),
             emotion: EmotionConfig::default(),
             people: PeopleConfig::default(),
+            output: OutputConfig::default(),
             annotated: AnnotatedConfig::default(),
             inference: InferenceConfig::default(),
+            dds: DdsConfig::default(),
         }
+    }
+}
+
+impl Default for ProcessingConfig {
+    fn default() -> Self {
+        Self { max_rate_hz: 30.0, max_age_secs: 0.5 }
     }
 }
 
@@ -203,171 +308,72 @@ pub enum ConfigError {
     /// Not YAML, or not of the right shape; names the key.
     #[error("{0}")]
     Shape(String),
+    /// No such parameter.
+    #[error("there is no parameter {name}; {hint}")]
+    Unknown {
+        /// As given.
+        name: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// The name of a section where a parameter's is needed.
+    #[error("{name} is a section; its parameters are called {name}.…")]
+    Section {
+        /// As given.
+        name: String,
+    },
+    /// A value of another type.
+    #[error("{parameter} is a {expected}, got a {got}")]
+    Type {
+        /// Dotted path.
+        parameter: String,
+        /// Its type.
+        expected: parameters::Kind,
+        /// The value's.
+        got: &'static str,
+    },
     /// A value that cannot be meant.
     #[error("{parameter} is {value}, it must be {allowed}")]
     Range {
         /// Dotted path.
-        parameter: &'static str,
+        parameter: String,
         /// As given.
         value: String,
         /// What may stand there.
-        allowed: &'static str,
+        allowed: String,
+    },
+    /// A value that its own type refuses.
+    #[error("{parameter}: {reason}")]
+    Value {
+        /// Dotted path.
+        parameter: String,
+        /// What the type says.
+        reason: String,
+    },
+    /// Set while the node runs.
+    #[error("{parameter} cannot change while the node runs: set it in the parameter file and start the node anew")]
+    Fixed {
+        /// Dotted path.
+        parameter: String,
     },
 }
 
-/// Keys that every ROS node may be given and that are not ours.
-const ROS_KEYS: [&str; 2] = ["use_sim_time", "qos_overrides"];
-
 impl Config {
-    /// Reads YAML: this tree itself, or a ROS 2 parameter file, which wraps it as
-    /// `node_name: {ros__parameters: …}` and may join keys with dots.
+    /// The rules over several values, and those of lists. Ranges are checked where values come from.
     ///
     /// # Errors
-    /// [`ConfigError`] naming a key that is unknown, of the wrong type or out of range.
-    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        let shape = |message: String| ConfigError::Shape(message);
-        let tree: Option<Value> = serde_saphyr::from_str(text).map_err(|e| shape(e.to_string()))?;
-        let tree = match tree {
-            Some(Value::Object(tree)) => nested(unwrapped(tree)?)?,
-            None | Some(Value::Null) => Map::new(),
-            Some(_) => return Err(shape("expected parameters as `name: value` lines".into())),
-        };
-        let config: Self = serde_json::from_value(Value::Object(tree)).map_err(|e| shape(e.to_string()))?;
-        config.check()?;
-        Ok(config)
-    }
-
-    /// The rules that a single value's type cannot hold.
-    ///
-    /// # Errors
-    /// [`ConfigError::Range`] for the first value out of range.
+    /// [`ConfigError::Range`] for the first value that cannot be meant.
     pub fn check(&self) -> Result<(), ConfigError> {
         let mut names: Vec<&str> = self.cameras.iter().map(CameraId::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        let unique = !names.is_empty() && names.len() == self.cameras.len();
-        rule(unique, "cameras", &names.join(", "), "at least one name, none of them twice")?;
-        let seconds = [
-            ("tracker.confirm_secs", self.tracker.confirm_secs),
-            ("tracker.coast_secs", self.tracker.coast_secs),
-            ("people.leave_secs", self.people.leave_secs),
-            ("identity.min_inter_ocular_px", self.identity.min_inter_ocular_px),
-        ];
-        for (parameter, value) in seconds {
-            rule(value.is_finite() && value >= 0.0, parameter, &value, "0 or more")?;
-        }
-        for (parameter, value) in
-            [("identity.looks_hz", self.identity.looks_hz), ("annotated.rate_hz", self.annotated.rate_hz)]
-        {
-            rule(value.is_finite() && value > 0.0, parameter, &value, "more than 0")?;
-        }
-        let counts = [
-            ("detector.min_face_px", self.detector.min_face_px, 4),
-            ("detector.input_px", self.detector.input_px, 32),
-            ("tracker.confirm_hits", self.tracker.confirm_hits, 1),
-            ("tracker.max_faces", self.tracker.max_faces, 1),
-            ("identity.min_looks", self.identity.min_looks, 1),
-            ("inference.threads", self.inference.threads, 1),
-        ];
-        for (parameter, value, least) in counts {
-            let allowed = match least {
-                1 => "1 or more",
-                4 => "4 or more",
-                _ => "32 or more",
-            };
-            rule(value >= least, parameter, &value, allowed)?;
+        if names.is_empty() || names.len() < self.cameras.len() {
+            return Err(ConfigError::Range {
+                parameter: "cameras".into(),
+                value: format!("{:?}", self.cameras.iter().map(CameraId::as_str).collect::<Vec<_>>()),
+                allowed: "at least one name, none of them twice".into(),
+            });
         }
         Ok(())
-    }
-}
-
-fn rule(
-    holds: bool,
-    parameter: &'static str,
-    value: &dyn std::fmt::Display,
-    allowed: &'static str,
-) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError::Range { parameter, value: value.to_string(), allowed }) }
-}
-
-/// The parameters out of a ROS 2 parameter file, or the tree itself when it is none.
-fn unwrapped(mut tree: Map<String, Value>) -> Result<Map<String, Value>, ConfigError> {
-    let is_ros = |node: &Value| node.get("ros__parameters").is_some();
-    if !tree.values().any(is_ros) {
-        return Ok(tree);
-    }
-    let names: Vec<String> = tree.keys().cloned().collect();
-    let [name] = names.as_slice() else {
-        return Err(ConfigError::Shape(format!(
-            "a parameter file for one node was expected, found {}",
-            names.join(", ")
-        )));
-    };
-    match tree.get_mut(name).and_then(|node| node.get_mut("ros__parameters")).map(Value::take) {
-        Some(Value::Object(mut parameters)) => {
-            parameters.retain(|key, _| !ROS_KEYS.contains(&key.split('.').next().unwrap_or(key)));
-            Ok(parameters)
-        }
-        _ => Err(ConfigError::Shape(format!("{name}: ros__parameters holds no parameters"))),
-    }
-}
-
-/// `a.b: value` as `a: {b: value}`.
-fn nested(flat: Map<String, Value>) -> Result<Map<String, Value>, ConfigError> {
-    let mut tree = Map::new();
-    for (key, value) in flat {
-        let mut path = key.split('.').rev();
-        let last = path.next().unwrap_or_default().to_owned();
-        let (first, value) = path.fold((last, value), |(child, value), parent| {
-            (parent.to_owned(), Value::Object(Map::from_iter([(child, value)])))
-        });
-        match (tree.get_mut(&first), value) {
-            (None, value) => drop(tree.insert(first, value)),
-            (Some(Value::Object(old)), Value::Object(new)) => old.extend(new),
-            _ => return Err(ConfigError::Shape(format!("parameter {key} is given twice"))),
-        }
-    }
-    Ok(tree)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_settings_read_from_a_plain_tree_and_from_ros_files() {
-        let plain = "detector:\n  min_face_px: 10\n  score_threshold: 0.8\ntracker:\n  coast_secs: 2.0\n";
-        let ros = "/**:\n  ros__parameters:\n    use_sim_time: true\n    detector.min_face_px: 10\n    detector.score_threshold: 0.8\n    tracker: {coast_secs: 2.0}\n";
-        let config = Config::from_yaml(plain).unwrap();
-        assert_eq!(config.detector.min_face_px, 10);
-        assert_eq!(Config::from_yaml(ros).unwrap(), config);
-        assert_eq!(Config::from_yaml("").unwrap(), Config::default());
-        assert_eq!(Config::from_yaml("# nothing\n").unwrap(), Config::default());
-    }
-
-    #[test]
-    fn misspelt_names_and_impossible_values_are_refused_by_name() {
-        for (text, named) in [
-            ("detector: {scor_threshold: 0.5}", "scor_threshold"),
-            ("detector: {score_threshold: 7.5}", "0..=1"),
-            ("detector: {min_face_px: 0}", "detector.min_face_px"),
-            ("identity: {looks_hz: 0.0}", "identity.looks_hz"),
-            ("tracker: {coast_secs: -1.0}", "tracker.coast_secs"),
-            ("inference: {provider: gpu}", "gpu"),
-            ("cameras: [left, left]", "cameras"),
-            ("cameras: [2nd]", "2nd"),
-            ("a: {ros__parameters: {}}\nb: {ros__parameters: {}}", "one node"),
-            ("- a\n- b", "name: value"),
-            ("detector: [", ""),
-        ] {
-            let error = Config::from_yaml(text).unwrap_err().to_string();
-            assert!(error.contains(named), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_written_configuration_reads_back() {
-        let text = serde_saphyr::to_string(&Config::default()).unwrap();
-        assert_eq!(Config::from_yaml(&text).unwrap(), Config::default());
     }
 }

@@ -1,5 +1,6 @@
 //! Stage *detect*: faces in an image, each with a box, a score and five landmarks.
 
+use crate::config::DetectorConfig;
 use crate::frame::ImageView;
 use crate::geometry::{BBox, ImagePx, Landmarks5};
 use crate::inference::InferenceError;
@@ -22,6 +23,9 @@ pub trait FaceDetector: Send {
     /// # Errors
     /// [`InferenceError`] when the network fails; `out` is then empty.
     fn detect(&mut self, image: ImageView<'_>, out: &mut Vec<Detection>) -> Result<(), InferenceError>;
+
+    /// Takes new settings from the next image on; the model stays. For a detector that has any.
+    fn configure(&mut self, _config: &DetectorConfig) {}
 }
 
 /// How the overlap of two boxes is measured.

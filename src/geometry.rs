@@ -4,6 +4,7 @@
 //! Coordinates are floats, x right, y down; integer coordinates are pixel *centres*, as OpenCV's
 //! `warpAffine` and dlib assume.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::ops::Mul;
@@ -224,8 +225,9 @@ impl<A: Copy, B: Copy, C: Copy> Mul<Affine<B, C>> for Affine<A, B> {
 }
 
 /// A share or probability: finite and in 0..=1. Detector scores and thresholds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
+#[schemars(with = "f64", extend("minimum" = 0.0, "maximum" = 1.0))]
 pub struct UnitInterval(f64);
 
 impl UnitInterval {

@@ -1,12 +1,14 @@
 //! Ids of cameras, faces and people. None of them is ever derived from a name or a face.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// Logical camera name; also the first part of its ROS topics.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct CameraId(Arc<str>);
 
 /// Id of a face *as tracked now* (REP-155): five letters a-z, never given to another face.

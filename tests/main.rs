@@ -9,6 +9,7 @@ mod emotion;
 mod import_parity;
 mod models;
 mod mtcnn_parity;
+mod params;
 mod replay;
 mod replay_command;
 mod support;

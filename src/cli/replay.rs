@@ -1,6 +1,7 @@
 //! `rostro replay`.
 
 use super::bar::FrameBar;
+use super::params::read_config;
 use super::progress::StderrProgress;
 use super::{Outcome, Output};
 use crate::assembly;
@@ -85,12 +86,6 @@ pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> 
 #[expect(clippy::disallowed_methods, reason = "the speed of a replay is measured here")]
 pub(super) fn now() -> Instant {
     Instant::now()
-}
-
-fn read_config(path: Option<&Path>) -> anyhow::Result<Config> {
-    let Some(path) = path else { return Ok(Config::default()) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Config::from_yaml(&text).with_context(|| path.display().to_string())
 }
 
 /// Somebody to recognise, and pictures of them.

@@ -6,7 +6,7 @@ use super::session::{LoadError, Net, Outputs, Runtime, mismatch};
 use crate::config::DetectorConfig;
 use crate::detect::{Detection, FaceDetector, Overlap, suppress};
 use crate::frame::ImageView;
-use crate::geometry::{BBox, ImagePx, Landmarks5, Point};
+use crate::geometry::{BBox, ImagePx, Landmarks5, Point, UnitInterval};
 use crate::inference::InferenceError;
 use crate::model::manifest::Input;
 use crate::model::store::ResolvedModel;
@@ -35,6 +35,7 @@ pub struct Mtcnn {
     refinement: Net,
     output: Net,
     input: Input,
+    model_threshold: UnitInterval,
     min_face_px: u32,
     score_threshold: f32,
     resampler: Resampler,
@@ -69,13 +70,15 @@ impl Mtcnn {
             refinement: Net::load(runtime, model, "rnet", &sized(REFINEMENT_SIDE))?,
             output: Net::load(runtime, model, "onet", &sized(OUTPUT_SIDE))?,
             input: input.clone(),
-            min_face_px: config.min_face_px.max(1),
-            score_threshold: config.score_threshold.unwrap_or(detection.score_threshold).get() as f32,
+            model_threshold: detection.score_threshold,
+            min_face_px: 1,
+            score_threshold: 1.0,
             resampler: Resampler::default(),
             tensor: Vec::new(),
             candidates: Vec::new(),
             scale_candidates: Vec::new(),
         };
+        mtcnn.configure(config);
         mtcnn.warm_up().map_err(|e| mismatch(model, e.reason))?;
         Ok(mtcnn)
     }
@@ -174,6 +177,11 @@ impl FaceDetector for Mtcnn {
         self.propose(image)?;
         self.refine(image)?;
         self.finish(image, out)
+    }
+
+    fn configure(&mut self, config: &DetectorConfig) {
+        self.min_face_px = config.min_face_px.max(1);
+        self.score_threshold = config.score_threshold.unwrap_or(self.model_threshold).get() as f32;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::detect::{Detection, FaceDetector, Overlap, suppress};
 use crate::frame::ImageView;
 use crate::geometry::{Affine, BBox, ImagePx, InputPx, Landmarks5, Point};
 use crate::inference::InferenceError;
-use crate::model::manifest::Input;
+use crate::model::manifest::{self, Input};
 use crate::model::store::ResolvedModel;
 use crate::resample::{PixelRect, Planes, Resampler};
 
@@ -20,6 +20,7 @@ const GRAIN: u32 = 32;
 pub struct Yunet {
     net: Net,
     input: Input,
+    defaults: manifest::Detection,
     input_px: u32,
     min_face_px: f32,
     score_threshold: f32,
@@ -40,13 +41,15 @@ impl Yunet {
         let mut yunet = Self {
             net: Net::load(runtime, model, "model", input)?,
             input: input.clone(),
-            input_px: config.input_px.max(GRAIN),
-            min_face_px: config.min_face_px as f32,
-            score_threshold: config.score_threshold.unwrap_or(detection.score_threshold).get() as f32,
-            nms_threshold: config.nms_threshold.unwrap_or(detection.nms_threshold).get() as f32,
+            defaults: detection.clone(),
+            input_px: GRAIN,
+            min_face_px: 0.0,
+            score_threshold: 1.0,
+            nms_threshold: 1.0,
             resampler: Resampler::default(),
             tensor: Vec::new(),
         };
+        yunet.configure(config);
         let (columns, rows) = yunet.tensor_size(GRAIN, GRAIN);
         yunet.tensor.resize(3 * columns as usize * rows as usize, 0.0);
         yunet
@@ -104,6 +107,13 @@ impl FaceDetector for Yunet {
         self.decode((columns, rows), image_from_input, out)?;
         suppress(out, |d| (d.bbox, d.score), self.nms_threshold, Overlap::Union);
         Ok(())
+    }
+
+    fn configure(&mut self, config: &DetectorConfig) {
+        self.input_px = config.input_px.max(GRAIN);
+        self.min_face_px = config.min_face_px as f32;
+        self.score_threshold = config.score_threshold.unwrap_or(self.defaults.score_threshold).get() as f32;
+        self.nms_threshold = config.nms_threshold.unwrap_or(self.defaults.nms_threshold).get() as f32;
     }
 }
 

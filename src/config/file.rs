@@ -1,0 +1,121 @@
+//! Parameter files: reading any form of them, writing the documented one.
+
+use super::parameters::{ParameterValue, descriptors, flatten};
+use super::{Config, ConfigError};
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+
+/// Keys that every ROS node may be given and that are not ours.
+const ROS_KEYS: [&str; 3] = ["use_sim_time", "qos_overrides", "start_type_description_service"];
+
+/// The node's name, by which its section of a parameter file is found.
+pub const NODE_NAME: &str = "rostro";
+
+/// Whether a parameter belongs to ROS itself and not to the node's own settings.
+pub fn is_ros_parameter(name: &str) -> bool {
+    ROS_KEYS.contains(&name.split('.').next().unwrap_or(name))
+}
+
+impl Config {
+    /// Reads YAML: this tree itself, or a ROS 2 parameter file, which wraps it as
+    /// `node_name: {ros__parameters: …}` and may join keys with dots. Of a file for many nodes,
+    /// `/**` and this node's own section count.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming a key that is unknown, of the wrong type or out of range.
+    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+        let tree: Option<Value> = serde_saphyr::from_str(text).map_err(|e| ConfigError::Shape(e.to_string()))?;
+        let mut changes = Vec::new();
+        match tree {
+            Some(Value::Object(tree)) => {
+                for section in own_sections(tree)? {
+                    changes.extend(flatten(&section)?);
+                }
+            }
+            None | Some(Value::Null) => {}
+            Some(_) => return Err(ConfigError::Shape("expected parameters as `name: value` lines".into())),
+        }
+        changes.retain(|(name, _)| !is_ros_parameter(name));
+        Self::default().with_overrides(&changes)
+    }
+
+    /// A ROS 2 parameter file with these values, each under its description.
+    pub fn to_commented_yaml(&self) -> String {
+        let mut text = "# Every parameter of rostro with its default, as `rostro params --yaml` prints them.\n\
+                        # Keep only the lines that you change.\n/**:\n  ros__parameters:\n"
+            .to_owned();
+        let mut section = "";
+        let mut parameters = self.parameters();
+        // Those without a section first; YAML would take them for the section before.
+        parameters.sort_by_key(|(name, _)| name.contains('.'));
+        for (name, value) in parameters {
+            let (own_section, key) = name.rsplit_once('.').unwrap_or(("", name));
+            if own_section != section {
+                section = own_section;
+                let _ = writeln!(text, "    {section}:");
+            }
+            let indent = if section.is_empty() { 4 } else { 6 };
+            let description = descriptors().iter().find(|d| d.name == name).map_or("", |d| &d.description);
+            for line in wrapped(description, 96 - indent) {
+                let _ = writeln!(text, "{:indent$}# {line}", "");
+            }
+            // An empty list has no type in ROS, so it may not stand there.
+            let comment = if value == ParameterValue::StringArray(Vec::new()) { "# " } else { "" };
+            let _ = writeln!(text, "{:indent$}{comment}{key}: {value}", "");
+        }
+        text
+    }
+}
+
+/// The sections of a ROS 2 parameter file that are for this node, the most general first; the tree
+/// itself when it is no such file.
+fn own_sections(mut tree: Map<String, Value>) -> Result<Vec<Map<String, Value>>, ConfigError> {
+    if !tree.values().any(|node| node.get("ros__parameters").is_some()) {
+        return Ok(vec![tree]);
+    }
+    let names: Vec<String> = tree.keys().cloned().collect();
+    let mut own = names.iter().filter(|name| name.rsplit('/').next() == Some(NODE_NAME));
+    let mut chosen: Vec<&String> = names.iter().filter(|name| *name == "/**").chain(own.next()).collect();
+    if let Some(second) = own.next() {
+        return Err(ConfigError::Shape(format!(
+            "the parameter file has two sections for {NODE_NAME}, one is {second}"
+        )));
+    }
+    // A file for a single node is for this one, whatever the node is called.
+    if chosen.is_empty() && names.len() == 1 {
+        chosen.extend(names.first());
+    }
+    if chosen.is_empty() {
+        let found = names.join(", ");
+        return Err(ConfigError::Shape(format!(
+            "a parameter file for one node was expected, or for {NODE_NAME} among others; found {found}"
+        )));
+    }
+    chosen.into_iter().map(|name| parameters_of(name, tree.get_mut(name))).collect()
+}
+
+fn parameters_of(name: &str, node: Option<&mut Value>) -> Result<Map<String, Value>, ConfigError> {
+    match node.and_then(|node| node.get_mut("ros__parameters")).map(Value::take) {
+        Some(Value::Object(parameters)) => Ok(parameters),
+        Some(Value::Null) => Ok(Map::new()),
+        _ => Err(ConfigError::Shape(format!("{name}: ros__parameters holds no parameters"))),
+    }
+}
+
+/// Lines of at most `width` characters.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;
