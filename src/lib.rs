@@ -19,6 +19,7 @@ pub mod demo;
 pub mod detect;
 pub mod embed;
 pub mod emotion;
+pub mod eval;
 pub mod frame;
 pub mod gallery;
 pub mod geometry;

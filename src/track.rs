@@ -5,6 +5,7 @@ mod assign;
 mod kalman;
 mod sort;
 
+pub(crate) use assign::Costs;
 pub use sort::SortTracker;
 
 use crate::detect::Detection;

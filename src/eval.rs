@@ -1,0 +1,3 @@
+//! Measures of what the line found against what is true.
+
+pub mod tracking;
