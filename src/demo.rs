@@ -1,7 +1,9 @@
 //! The demo: a scene composed from real photographs, whose truth is known exactly, goes through the
 //! line, and what comes out is scored.
 
+pub mod crowd;
 pub mod curve;
+mod dice;
 pub mod layer;
 pub mod photos;
 pub mod recording;

@@ -31,7 +31,7 @@ fn the_same_photographs_give_the_same_frames() {
     let test = "the_same_photographs_give_the_same_frames";
     let (Some(one), Some(two)) = (scene(test), scene(test)) else { return };
     let (mut left, mut right) = (Canvas::default(), Canvas::default());
-    for frame in (0..one.script().frames).step_by(45) {
+    for frame in (0..one.frames()).step_by(45) {
         assert_eq!(one.jpeg(frame, &mut left).unwrap(), two.jpeg(frame, &mut right).unwrap(), "frame {frame}");
         // Composing another frame in between changes nothing.
         two.compose(0, &mut right);
@@ -41,7 +41,7 @@ fn the_same_photographs_give_the_same_frames() {
 /// Every frame's face of one person, `None` where that person is not on the scene.
 fn course(scene: &Scene, person: &str) -> Vec<Option<FaceTruth>> {
     let face = |frame| scene.truth(frame).faces.into_iter().find(|face| face.person == person);
-    (0..scene.script().frames).map(face).collect()
+    (0..scene.frames()).map(face).collect()
 }
 
 fn is_visible(face: Option<&FaceTruth>) -> bool {
@@ -58,9 +58,9 @@ fn gaps(course: &[Option<FaceTruth>]) -> Vec<std::ops::Range<usize>> {
 fn the_scene_is_as_hard_as_it_claims() {
     let Some(scene) = scene("the_scene_is_as_hard_as_it_claims") else { return };
     assert_eq!(scene.size(), (room::WIDTH, room::HEIGHT));
-    assert!(scene.script().frames as f64 / RATE_HZ >= 20.0 && (RATE_HZ - 15.0).abs() < 1e-9);
+    assert!(scene.frames() as f64 / RATE_HZ >= 20.0 && (RATE_HZ - 15.0).abs() < 1e-9);
     assert_eq!(scene.script().jpeg_quality, 60);
-    let truth: Vec<_> = (0..scene.script().frames).map(|frame| scene.truth(frame)).collect();
+    let truth: Vec<_> = (0..scene.frames()).map(|frame| scene.truth(frame)).collect();
     let visible: Vec<&FaceTruth> =
         truth.iter().flat_map(|frame| &frame.faces).filter(|face| face.is_visible()).collect();
     for face in &visible {

@@ -74,7 +74,7 @@ fn enrol(line: &mut Pipeline, pictures: &Installed) -> anyhow::Result<()> {
 
 fn compose(pictures: &Installed, out: &Path) -> anyhow::Result<Vec<FrameTruth>> {
     let scene = story::scene(photos::cutouts(pictures)?);
-    let frames = scene.script().frames as u64;
+    let frames = scene.frames() as u64;
     say(&format!("composing {frames} frames into {} and {}", out.join(SCENE_FILE).display(), TRUTH_FILE));
     let bar = FrameBar::show(Some(frames));
     Ok(recording::write(&scene, out, &mut |done| bar.set(done))?)

@@ -1,7 +1,9 @@
 //! Pictures with soft edges, and people cut out of photographs.
 
+use crate::detect::Detection;
 use image::imageops::{self, FilterType};
 use image::{GrayImage, Luma, RgbImage};
+use std::borrow::Cow;
 
 /// Face height of the largest stored version of a cut-out, pixels: a little more than is ever shown.
 const STORED_FACE_PX: f32 = 200.0;
@@ -83,17 +85,38 @@ impl Layer {
 }
 
 /// How a person is cut out of a photograph. All in pixels of the photograph.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Portrait {
     /// Corners of the face's box: x1, y1, x2, y2.
     pub face: [f32; 4],
     /// Right eye, left eye, nose, right and left mouth corner, by the subject's side.
     pub landmarks: [[f32; 2]; 5],
     /// Corners of the person's outline, in order.
-    pub outline: &'static [[i16; 2]],
+    pub outline: Cow<'static, [[i16; 2]]>,
 }
 
+/// Corners of the ellipse that stands for the outline of a head.
+const HEAD_CORNERS: usize = 48;
+
 impl Portrait {
+    /// A head without shoulders, for a photograph whose outline nobody has drawn: an ellipse around a
+    /// detected face, kept inside a photograph of this size.
+    pub fn head(face: &Detection, (width, height): (u32, u32)) -> Self {
+        let (bbox, centre) = (face.bbox, face.bbox.centre());
+        // Forehead, ears and chin reach beyond a detector's box.
+        let (across, down) = (0.64 * bbox.width(), 0.62 * bbox.height());
+        let inside = |value: f32, most: u32| value.clamp(1.0, most as f32 - 2.0).round() as i16;
+        let corner = |step: usize| {
+            let (sin, cos) = (step as f32 * std::f32::consts::TAU / HEAD_CORNERS as f32).sin_cos();
+            [inside(centre.x + across * cos, width), inside(centre.y + down * sin, height)]
+        };
+        Self {
+            face: bbox.to_array(),
+            landmarks: face.landmarks.points.map(|point| [point.x, point.y]),
+            outline: (0..HEAD_CORNERS).map(corner).collect(),
+        }
+    }
+
     /// Centre of the face.
     pub fn centre(&self) -> [f32; 2] {
         let [x1, y1, x2, y2] = self.face;
@@ -143,7 +166,7 @@ impl Cutout {
         let scale = (STORED_FACE_PX / face_height).min(1.0);
         let (width, height) = photograph.dimensions();
         let (small_width, small_height) = (scaled(width, scale), scaled(height, scale));
-        let inside = filled(portrait.outline, width, height);
+        let inside = filled(&portrait.outline, width, height);
         let picture = imageops::resize(photograph, small_width, small_height, FilterType::Triangle);
         let opacity = imageops::resize(&inside, small_width, small_height, FilterType::Triangle);
         let opacity = softened(&opacity, (EDGE * face_height * scale).max(1.0));
@@ -160,7 +183,8 @@ impl Cutout {
             layer = next;
             stored_scale *= 0.5;
         }
-        Self { portrait, sizes, extent: extent(&portrait) }
+        let extent = extent(&portrait);
+        Self { portrait, sizes, extent }
     }
 
     /// Left, top, right and bottom of the person, in face heights from the centre of the face.
@@ -193,7 +217,7 @@ fn scaled(length: u32, scale: f32) -> u32 {
 fn extent(portrait: &Portrait) -> [f32; 4] {
     let ([cx, cy], [_, height]) = (portrait.centre(), portrait.size());
     let mut extent = [f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY];
-    for &[x, y] in portrait.outline {
+    for &[x, y] in &*portrait.outline {
         let (x, y) = ((f32::from(x) - cx) / height, (f32::from(y) - cy) / height);
         extent = [extent[0].min(x), extent[1].min(y), extent[2].max(x), extent[3].max(y)];
     }
@@ -241,7 +265,7 @@ mod tests {
     const SQUARE: Portrait = Portrait {
         face: [30.0, 30.0, 70.0, 70.0],
         landmarks: [[40.0, 42.0], [60.0, 42.0], [50.0, 50.0], [42.0, 60.0], [58.0, 60.0]],
-        outline: &[[10, 10], [90, 10], [90, 90], [10, 90]],
+        outline: Cow::Borrowed(&[[10, 10], [90, 10], [90, 90], [10, 90]]),
     };
 
     #[test]

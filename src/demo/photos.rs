@@ -9,6 +9,7 @@
 use super::layer::{Cutout, Portrait};
 use crate::model::store::{Installed, ModelError};
 use image::{ImageReader, RgbImage};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// The name under which the person with three photographs is enrolled: the photographs' caption.
@@ -49,22 +50,22 @@ impl Photograph {
             Self::Standing => Portrait {
                 face: [644.3, 273.7, 909.1, 617.7],
                 landmarks: [[735.0, 379.4], [865.1, 382.1], [812.3, 445.3], [737.0, 509.0], [849.2, 510.9]],
-                outline: &STANDING_OUTLINE,
+                outline: Cow::Borrowed(&STANDING_OUTLINE),
             },
             Self::Speaking => Portrait {
                 face: [202.1, 229.2, 477.3, 634.0],
                 landmarks: [[244.1, 374.9], [368.8, 384.2], [276.2, 455.2], [244.2, 523.8], [350.5, 530.7]],
-                outline: &SPEAKING_OUTLINE,
+                outline: Cow::Borrowed(&SPEAKING_OUTLINE),
             },
             Self::VicePresident => Portrait {
                 face: [416.1, 176.4, 716.5, 578.0],
                 landmarks: [[521.7, 322.5], [663.3, 326.6], [600.0, 405.2], [519.5, 461.9], [640.3, 470.7]],
-                outline: &VICE_PRESIDENT_OUTLINE,
+                outline: Cow::Borrowed(&VICE_PRESIDENT_OUTLINE),
             },
             Self::Astronaut => Portrait {
                 face: [178.8, 63.1, 269.8, 174.2],
                 landmarks: [[201.2, 105.0], [245.2, 104.9], [220.5, 127.2], [203.7, 145.2], [242.3, 145.1]],
-                outline: &ASTRONAUT_OUTLINE,
+                outline: Cow::Borrowed(&ASTRONAUT_OUTLINE),
             },
         }
     }

@@ -62,7 +62,7 @@ pub enum RecordingError {
 /// # Errors
 /// [`RecordingError`]; unfinished files keep the ending `.partial`.
 pub fn write(scene: &Scene, folder: &Path, on_frame: &mut dyn FnMut(u64)) -> Result<Vec<FrameTruth>, RecordingError> {
-    let frames = scene.script().frames;
+    let frames = scene.frames();
     let (bag_path, truth_path) = (folder.join(SCENE_FILE), folder.join(TRUTH_FILE));
     let mut bag = Bag::create(partial(&bag_path))?;
     let truth: Vec<FrameTruth> = (0..frames).map(|frame| scene.truth(frame)).collect();

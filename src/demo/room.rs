@@ -1,10 +1,9 @@
 //! The room of the demo, drawn: a brick wall with a window and a shelf of books, a column that hides
 //! who walks behind it, and a counter in front.
 
+use super::dice::Dice;
 use super::layer::Layer;
 use image::{GrayImage, Luma, Rgb, RgbImage, imageops};
-use rand_pcg::Pcg32;
-use rand_pcg::rand_core::{Rng, SeedableRng};
 
 /// Columns of a frame.
 pub const WIDTH: u32 = 640;
@@ -18,24 +17,7 @@ pub const COUNTER_TOP: i32 = 404;
 /// Blur of what is far behind the people, pixels.
 const DEPTH_BLUR: f32 = 1.1;
 
-/// Random numbers, and smooth random surfaces.
-struct Dice(Pcg32);
-
 impl Dice {
-    fn new(seed: u64) -> Self {
-        Self(Pcg32::seed_from_u64(seed))
-    }
-
-    /// Evenly from 0 to 1.
-    fn unit(&mut self) -> f32 {
-        (self.0.next_u32() >> 8) as f32 / (1 << 24) as f32
-    }
-
-    /// Evenly from `low` to `high`.
-    fn between(&mut self, low: f32, high: f32) -> f32 {
-        low + (high - low) * self.unit()
-    }
-
     /// A surface of soft spots about `grain` pixels wide, -1..=1.
     fn clouds(&mut self, width: u32, height: u32, grain: u32) -> impl Fn(u32, u32) -> f32 + use<> {
         let (columns, rows) = (width / grain + 2, height / grain + 2);
@@ -168,7 +150,7 @@ fn draw_shelf(room: &mut RgbImage, dice: &mut Dice, shelf: Area) {
             let width = dice.between(7.0, 17.0) as u32;
             let gap = if dice.unit() < 0.12 { 12 } else { 0 };
             let height = dice.between(42.0, 62.0) as u32;
-            let colour = SPINES[(dice.0.next_u32() % SPINES.len() as u32) as usize];
+            let colour = SPINES[dice.below(SPINES.len())];
             let book = Area::new(x, top + BETWEEN - BOARD - height, width, height);
             draw_book(room, book, colour, dice.between(0.75, 1.1));
             x += width + gap;

@@ -64,10 +64,8 @@ pub struct Prop {
 pub struct Script {
     /// Stamp of the first frame.
     pub start: Stamp,
-    /// Frames per second.
-    pub rate_hz: f64,
-    /// Number of frames.
-    pub frames: usize,
+    /// When each frame is taken, seconds from the first, rising; a camera need not be regular.
+    pub moments: Vec<f64>,
     /// Factor on all light.
     pub light: Curve,
     /// Blur of the whole picture: standard deviation, pixels.
@@ -80,6 +78,13 @@ pub struct Script {
     pub jpeg_quality: u8,
     /// The people.
     pub actors: Vec<Actor>,
+}
+
+impl Script {
+    /// The moments of a camera that misses no frame.
+    pub fn evenly(rate_hz: f64, secs: f64) -> Vec<f64> {
+        (0..(secs * rate_hz) as usize).map(|frame| frame as f64 / rate_hz).collect()
+    }
 }
 
 /// A script with its pictures.
@@ -193,8 +198,13 @@ impl Scene {
         self.script.start.plus_secs(self.secs(frame))
     }
 
+    /// Number of frames.
+    pub const fn frames(&self) -> usize {
+        self.script.moments.len()
+    }
+
     fn secs(&self, frame: usize) -> f64 {
-        frame as f64 / self.script.rate_hz
+        self.script.moments.get(frame).copied().unwrap_or_default()
     }
 
     /// What is true of a frame, without composing it.
@@ -456,11 +466,12 @@ mod tests {
     use super::*;
     use crate::demo::layer::Portrait;
     use image::Rgb;
+    use std::borrow::Cow;
 
     const PORTRAIT: Portrait = Portrait {
         face: [30.0, 30.0, 70.0, 70.0],
         landmarks: [[40.0, 42.0], [60.0, 42.0], [50.0, 50.0], [42.0, 60.0], [58.0, 60.0]],
-        outline: &[[20, 20], [80, 20], [80, 99], [20, 99]],
+        outline: Cow::Borrowed(&[[20, 20], [80, 20], [80, 99], [20, 99]]),
     };
 
     fn actor(person: &str, x: &[(f64, f64)], height: f64) -> Actor {
@@ -480,8 +491,7 @@ mod tests {
     fn scene(actors: Vec<Actor>, props: Vec<Prop>) -> Scene {
         let script = Script {
             start: Stamp::from_nanos(5_000_000_000),
-            rate_hz: 10.0,
-            frames: 100,
+            moments: (0..100).map(|frame| f64::from(frame) / 10.0).collect(),
             light: Curve::constant(1.0),
             blur: Curve::constant(0.0),
             noise: 2.0,

@@ -31,14 +31,14 @@ pub const RATE_HZ: f64 = 15.0;
 pub const ENROLLED: &str = "enrolled";
 const SEED: u64 = 20_260_101;
 /// Stamp of the first frame, ns: any will do, as long as it is always the same.
-const START: Stamp = Stamp::from_nanos(1_700_000_000_000_000_000);
+pub(super) const START: Stamp = Stamp::from_nanos(1_700_000_000_000_000_000);
 /// Where half of a face has left the frame: between the first pixel and the one before.
 const LEFT: f64 = -0.5;
 const RIGHT: f64 = room::WIDTH as f64 - 0.5;
 /// Half of a face is behind the column's edge.
 const COLUMN: (f64, f64) = (room::COLUMN.0 as f64 - 0.5, room::COLUMN.1 as f64 - 0.5);
 /// Faces lower than this walk behind the column.
-const COLUMN_NEARNESS: f64 = 85.0;
+pub(super) const COLUMN_NEARNESS: f64 = 85.0;
 
 /// The scene of the demo, with the cut-outs of [`super::photos::cutouts`].
 pub fn scene(cutouts: Vec<Cutout>) -> Scene {
@@ -53,8 +53,7 @@ pub fn scene(cutouts: Vec<Cutout>) -> Scene {
 fn script() -> Script {
     Script {
         start: START,
-        rate_hz: RATE_HZ,
-        frames: (SECONDS * RATE_HZ) as usize,
+        moments: Script::evenly(RATE_HZ, SECONDS),
         light: Curve::through(&[
             (6.8, 1.0),
             (7.6, 0.4),

@@ -308,8 +308,11 @@ mod tests {
         BBox::from_centre(x, 50.0, 40.0, 40.0)
     }
 
-    /// Frames of true and found faces as (id, x); an id that starts with `(` need not be found.
-    fn score(frames: &[(&[(&str, f32)], &[(&str, f32)])]) -> TrackingScore {
+    /// Faces as (id, x).
+    type Faces = [(&'static str, f32)];
+
+    /// Frames of true and found faces; a true id that starts with `(` need not be found.
+    fn score(frames: &[(&Faces, &Faces)]) -> TrackingScore {
         let mut eval = TrackingEval::default();
         for (truth, found) in frames {
             let truth: Vec<_> =
@@ -326,7 +329,7 @@ mod tests {
 
     #[test]
     fn perfect_tracking_scores_one_everywhere() {
-        let frame: (&[_], &[_]) = (&[("anna", 0.0), ("bert", 100.0)], &[("q", 0.0), ("w", 100.0)]);
+        let frame: (&Faces, &Faces) = (&[("anna", 0.0), ("bert", 100.0)], &[("q", 0.0), ("w", 100.0)]);
         let score = score(&[frame; 5]);
         assert!(
             [score.idf1, score.mota, score.hota, score.det_a, score.ass_a].iter().all(|v| close(*v, 1.0)),
@@ -339,7 +342,7 @@ mod tests {
     fn an_id_that_breaks_in_the_middle_costs_half_of_idf1_and_one_switch() {
         let with = |id: &'static str| -> [(&'static str, f32); 1] { [(id, 0.0)] };
         let (truth, first, second) = (with("anna"), with("q"), with("w"));
-        let frames: Vec<(&[_], &[_])> =
+        let frames: Vec<(&Faces, &Faces)> =
             (0..10).map(|i| (&truth[..], if i < 5 { &first[..] } else { &second[..] })).collect();
         let score = score(&frames);
         assert!(close(score.idf1, 0.5) && close(score.mota, 0.9), "{score:?}");
@@ -350,9 +353,9 @@ mod tests {
 
     #[test]
     fn two_faces_that_exchange_their_ids_make_two_switches() {
-        let truth: &[_] = &[("anna", 0.0), ("bert", 100.0)];
-        let before: (&[_], &[_]) = (truth, &[("q", 0.0), ("w", 100.0)]);
-        let after: (&[_], &[_]) = (truth, &[("w", 0.0), ("q", 100.0)]);
+        let truth: &Faces = &[("anna", 0.0), ("bert", 100.0)];
+        let before: (&Faces, &Faces) = (truth, &[("q", 0.0), ("w", 100.0)]);
+        let after: (&Faces, &Faces) = (truth, &[("w", 0.0), ("q", 100.0)]);
         let score = score(&[before, before, before, after]);
         assert_eq!(score.id_switches, 2);
         assert!(close(score.idf1, 0.75) && close(score.mota, 0.75), "{score:?}");
@@ -360,10 +363,10 @@ mod tests {
 
     #[test]
     fn missed_and_false_faces_are_counted_and_excused_ones_are_not() {
-        let missed: (&[_], &[_]) = (&[("anna", 0.0), ("bert", 100.0)], &[("q", 0.0)]);
-        let false_face: (&[_], &[_]) = (&[("anna", 0.0)], &[("q", 0.0), ("w", 300.0)]);
-        let hidden: (&[_], &[_]) = (&[("anna", 0.0), ("(bert", 100.0)], &[("q", 0.0), ("w", 100.0)]);
-        let hidden_missed: (&[_], &[_]) = (&[("anna", 0.0), ("(bert", 100.0)], &[("q", 0.0)]);
+        let missed: (&Faces, &Faces) = (&[("anna", 0.0), ("bert", 100.0)], &[("q", 0.0)]);
+        let false_face: (&Faces, &Faces) = (&[("anna", 0.0)], &[("q", 0.0), ("w", 300.0)]);
+        let hidden: (&Faces, &Faces) = (&[("anna", 0.0), ("(bert", 100.0)], &[("q", 0.0), ("w", 100.0)]);
+        let hidden_missed: (&Faces, &Faces) = (&[("anna", 0.0), ("(bert", 100.0)], &[("q", 0.0)]);
         let score = score(&[missed, false_face, hidden, hidden_missed]);
         assert_eq!((score.true_faces, score.found_faces, score.missed, score.false_faces), (5, 5, 1, 1));
         assert!(close(score.mota, 1.0 - 2.0 / 5.0) && close(score.idf1, 0.8), "{score:?}");
