@@ -7,8 +7,11 @@ mod json;
 mod mcap_file;
 mod output;
 mod pictures;
+mod rosbag2;
 mod source;
+mod sqlite_file;
 mod summary;
+mod video;
 
 pub use bag::BagSource;
 pub use inputs::Inputs;
@@ -16,6 +19,7 @@ pub use output::{OutputError, Outputs};
 pub use pictures::{GifSource, PictureSource, picture_files};
 pub use source::{FrameSource, OpenError, REHEARSAL_SECS, SourceError};
 pub use summary::{FaceCounts, FrameCounts, Loss, PersonSummary, ReplaySummary};
+pub use video::VideoSource;
 
 use crate::frame::Frame;
 use crate::ids::CameraId;

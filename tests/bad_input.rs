@@ -102,8 +102,9 @@ fn what_cannot_be_replayed_is_refused_with_a_reason() {
     is_refused(&[&file("text.mcap", b"not a bag")], &[], &["text.mcap", "MCAP"]);
     is_refused(&[&file("nothing.mcap", b"")], &[], &["nothing.mcap", "MCAP"]);
     is_refused(&[&file("notes.txt", b"hello")], &[], &["notes.txt", "nothing that can be replayed"]);
-    is_refused(&[&file("old.db3", b"SQLite format 3\0")], &[], &["old.db3", "not", "yet", "ros2 bag convert"]);
-    is_refused(&[&file("film.mp4", b"\0\0\0\x18ftypmp42")], &[], &["film.mp4", "video", "ffmpeg"]);
+    is_refused(&[&file("old.bag", b"#ROSBAG V2.0")], &[], &["old.bag", "not", "yet", "ros2 bag convert"]);
+    is_refused(&[&file("cut.db3", b"SQLite format 3\0")], &[], &["cut.db3", "sqlite3 bag", "not a database"]);
+    is_refused(&[&file("film.mp4", b"\0\0\0\x18ftypmp42")], &[], &["film.mp4", "ff"]);
 
     let empty = folder.join("empty.mcap");
     bag_of(&empty, 0);

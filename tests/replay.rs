@@ -371,17 +371,63 @@ fn other_readers_find_in_the_bag_what_the_lines_say() {
 }
 
 #[test]
-fn a_bag_that_rosbags_wrote_is_replayed() {
-    let Some(site) = python_packages("a_bag_that_rosbags_wrote_is_replayed") else { return };
+fn bags_that_rosbags_wrote_are_replayed_however_they_are_stored() {
+    let Some(site) = python_packages("bags_that_rosbags_wrote_are_replayed") else { return };
     let folder = folder("replay_rosbags");
-    let (picture, bag) = (folder.join("picture.jpg"), folder.join("bag"));
+    let picture = folder.join("picture.jpg");
     std::fs::write(&picture, jpeg(40, 30)).unwrap();
-    other_eyes(&site, &[Path::new("write"), &bag, &picture]);
-    let summary = replay_into(&folder.join("out"), &[bag]);
-    assert_eq!((summary.frames.processed, summary.is_incomplete()), (20, false), "{:?}", summary.losses);
-    let sizes: Vec<_> = lines(&folder.join("out"))
-        .iter()
-        .map(|line| (line["camera"].to_string(), line["width"].as_u64().unwrap()))
-        .collect();
-    assert_eq!(sizes[..2], [("\"head\"".to_owned(), 48), ("\"hand\"".to_owned(), 40)]);
+    let mut first_lines = None;
+    for (storage, compression) in [
+        ("mcap", "none"),
+        ("mcap", "storage"),
+        ("mcap", "file"),
+        ("mcap", "message"),
+        ("sqlite3", "none"),
+        ("sqlite3", "file"),
+        ("sqlite3", "message"),
+    ] {
+        let bag = folder.join(format!("{storage}_{compression}"));
+        other_eyes(&site, &[Path::new("write"), &bag, &picture, Path::new(storage), Path::new(compression)]);
+        let out = bag.with_extension("out");
+        let summary = replay_into(&out, &[bag]);
+        let frames = (summary.frames.processed, summary.is_incomplete());
+        assert_eq!(frames, (20, false), "{storage}, {compression}: {:?}", summary.losses);
+        let lines = lines(&out);
+        let size = |n: usize| (lines[n]["camera"].as_str().unwrap(), lines[n]["width"].as_u64().unwrap());
+        assert_eq!([size(0), size(1)], [("head", 48), ("hand", 40)]);
+        assert_eq!(&lines, first_lines.get_or_insert(lines.clone()), "{storage}, {compression}");
+    }
+}
+
+#[test]
+fn a_video_is_replayed_frame_by_frame_where_ffmpeg_is() {
+    let test = "a_video_is_replayed_frame_by_frame_where_ffmpeg_is";
+    let folder = folder("replay_video");
+    let video = folder.join("odd name;1.mkv");
+    // Twelve frames at 8 Hz and then twelve at 16 Hz: a rate that changes, as telephones record.
+    let made = Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=16", "-frames:v", "24"])
+        .args(["-vf", "setpts='if(lt(N,12),N*2,12+N)/16/TB'", "-vsync", "passthrough", "-c:v", "mpeg4"])
+        .arg(&video)
+        .output();
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => return skip(test, &format!("ffmpeg: {error}")),
+    };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let summary = replay_into(&folder.join("out"), std::slice::from_ref(&video));
+    assert_eq!((summary.frames.processed, summary.is_incomplete()), (24, false), "{:?}", summary.losses);
+    let lines = lines(&folder.join("out"));
+    assert_eq!(lines[5]["width"], 64);
+    let secs: Vec<f64> =
+        lines.iter().map(|line| (line["stamp"].as_i64().unwrap() - 1_000_000_000) as f64 * 1e-9).collect();
+    for (index, secs) in secs.iter().enumerate() {
+        let expected = if index < 12 { index as f64 / 8.0 } else { (12.0 + index as f64) / 16.0 };
+        assert!((secs - expected).abs() < 2e-3, "frame {index} at {secs} s, not {expected} s");
+    }
+
+    let bytes = std::fs::read(&video).unwrap();
+    std::fs::write(&video, &bytes[..bytes.len() * 2 / 3]).unwrap();
+    let cut = replay_into(&folder.join("cut"), &[video]);
+    assert!((5..24).contains(&cut.frames.processed), "{} frames of a video cut off", cut.frames.processed);
 }

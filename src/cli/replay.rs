@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 INPUT is told by what is in it:
-  an MCAP bag or a rosbag2 folder of them   every camera; several bags are replayed as one
+  an MCAP or sqlite3 bag, a rosbag2 folder  every camera; several bags are replayed as one
   a folder of JPEG or PNG pictures          in the order of their names, at 15 Hz unless they are named
                                             by their stamps in nanoseconds
-  an animated GIF                           by its own delays
+  an animated GIF, a video                  by its own times; videos where ffmpeg is on the PATH
   single pictures                           each by itself, looked at five times and reported once
 
 Examples:
@@ -35,7 +35,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but frames were lost or unreadable")]
 pub(super) struct ReplayArgs {
-    /// Bags, folders of pictures, pictures or GIFs.
+    /// Bags, folders of pictures, pictures, GIFs or videos.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 

@@ -1,19 +1,21 @@
-//! Images out of bags: one or several MCAP files, alone or in rosbag2 folders.
+//! Images out of bags: one or several MCAP or sqlite3 files, alone or in rosbag2 folders.
 //!
-//! Messages come in the order of their log times across all files. Only the chunks that overlap
+//! Messages come in the order of their log times across all files. Only the stretches that overlap
 //! the present moment are in memory, so memory does not grow with the length of a bag.
 
-use super::mcap_file::{self, Channel, Span};
+use super::mcap_file::{self, Channel, FileIndex, Span};
+use super::rosbag2::{self, BagPart};
 use super::source::{FrameSource, OpenError, SourceError};
+use super::sqlite_file;
 use crate::frame::Frame;
 use crate::ids::CameraId;
 use crate::time::Stamp;
 use crate::wire;
 use mcap::McapError;
 use mcap::records::Record;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -42,12 +44,94 @@ struct Topic {
     camera: CameraId,
 }
 
+/// How a file keeps its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storage {
+    Mcap,
+    Sqlite,
+}
+
 /// One file, what it holds and where.
 struct BagFile {
-    path: PathBuf,
+    part: BagPart,
+    storage: Storage,
     /// Index into the topics, by channel id.
     topics: BTreeMap<u16, usize>,
     damage: Option<String>,
+}
+
+impl Storage {
+    /// What a span's offset counts.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Mcap => "at byte",
+            Self::Sqlite => "at log time",
+        }
+    }
+}
+
+impl BagFile {
+    /// Hands the images of a span to `visit`: index of the topic, log time, message.
+    fn read(&self, span: &Span, visit: &mut dyn FnMut(usize, u64, &[u8])) -> Result<(), String> {
+        let mut unpacked = Vec::new();
+        let mut unpacking = Ok(());
+        let mut visit = |channel: u16, log_time: u64, bytes: &[u8]| {
+            let Some(&topic) = self.topics.get(&channel) else { return };
+            if !self.part.compressed_messages {
+                return visit(topic, log_time, bytes);
+            }
+            match unpack(bytes, &mut unpacked) {
+                Ok(()) => visit(topic, log_time, &unpacked),
+                Err(error) => unpacking = Err(format!("a message cannot be unpacked: {error}")),
+            }
+        };
+        let path = self.part.file();
+        match self.storage {
+            Storage::Mcap => {
+                let mut file = File::open(path).map_err(|error| error.to_string())?;
+                mcap_file::read_records(&mut file, span.offset, span.length, &mut |record| {
+                    if let Record::Message { header, data } = record {
+                        visit(header.channel_id, header.log_time, &data);
+                    }
+                })
+                .map_err(|error| error.to_string())?;
+            }
+            Storage::Sqlite => {
+                sqlite_file::read_messages(path, span, &mut visit).map_err(|error| error.to_string())?;
+            }
+        }
+        unpacking
+    }
+}
+
+/// One message compressed by rosbag2.
+fn unpack(bytes: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
+    out.clear();
+    let read = zstd::stream::read::Decoder::new(bytes)?.take(MESSAGE_LIMIT + 1).read_to_end(out)?;
+    if read as u64 > MESSAGE_LIMIT {
+        return Err(std::io::Error::other(format!("it is longer than {MESSAGE_LIMIT} bytes")));
+    }
+    Ok(())
+}
+
+/// Longest message accepted, bytes: a corrupt one must not ask for all memory.
+const MESSAGE_LIMIT: u64 = 256 << 20;
+
+/// What is in a file, told by its first bytes.
+fn index_of(part: &BagPart) -> Result<(Storage, FileIndex), OpenError> {
+    let (path, file) = (&part.path, part.file());
+    let mut start = Vec::new();
+    let opened = File::open(file).and_then(|file| file.take(16).read_to_end(&mut start));
+    opened.map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    if start == sqlite_file::MAGIC {
+        let index = sqlite_file::index(file).map_err(|error| OpenError::NotWhatItSeems {
+            path: path.clone(),
+            reason: format!("as a sqlite3 bag: {error}"),
+        })?;
+        return Ok((Storage::Sqlite, index));
+    }
+    let index = mcap_file::index(file).map_err(|error| open_error(path, error))?;
+    Ok((Storage::Mcap, index))
 }
 
 /// A message in a loaded span.
@@ -89,11 +173,13 @@ impl BagSource {
         let mut files = Vec::new();
         let mut spans = Vec::new();
         let mut channels: Vec<BTreeMap<u16, Channel>> = Vec::new();
-        for path in bags.iter().map(|bag| files_of(bag)).collect::<Result<Vec<_>, _>>()?.concat() {
-            let index = mcap_file::index(&path).map_err(|error| open_error(&path, error))?;
-            spans.extend(index.spans.into_iter().map(|span| (files.len(), span)));
-            channels.push(index.channels);
-            files.push(BagFile { path, topics: BTreeMap::new(), damage: index.damage });
+        for bag in bags {
+            for part in rosbag2::parts_of(bag)? {
+                let (storage, index) = index_of(&part)?;
+                spans.extend(index.spans.into_iter().map(|span| (files.len(), span)));
+                channels.push(index.channels);
+                files.push(BagFile { part, storage, topics: BTreeMap::new(), damage: index.damage });
+            }
         }
         let damage = files.iter().find_map(|file| file.damage.clone());
         let no_images = || OpenError::NoFrames { input: names_of(bags), damage: damage.clone() };
@@ -155,21 +241,15 @@ impl BagSource {
         let mut data = self.spare.pop().unwrap_or_default();
         data.clear();
         let mut messages = Vec::new();
-        let read = File::open(&file.path).map_err(McapError::Io).and_then(|mut opened| {
-            mcap_file::read_records(&mut opened, span.offset, span.length, &mut |record| {
-                if let Record::Message { header, data: bytes } = record
-                    && let Some(&topic) = file.topics.get(&header.channel_id)
-                {
-                    let start = data.len();
-                    data.extend_from_slice(&bytes);
-                    messages.push(MessageAt { log_time: header.log_time, topic, bytes: start..data.len() });
-                }
-            })
+        let read = file.read(&span, &mut |topic, log_time, bytes| {
+            let start = data.len();
+            data.extend_from_slice(bytes);
+            messages.push(MessageAt { log_time, topic, bytes: start..data.len() });
         });
         // A file that is known to be cut off says so once, at its end.
         if let (Err(error), None) = (read, &file.damage) {
-            let reason = format!("is damaged in the stretch at byte {}: {error}", span.offset);
-            self.losses.push(SourceError::Lost { path: file.path.clone(), reason, last: None });
+            let reason = format!("is damaged in the stretch {} {}: {error}", file.storage.place(), span.offset);
+            self.losses.push(SourceError::Lost { path: file.part.path.clone(), reason, last: None });
         }
         messages.sort_by_key(|message| message.log_time);
         self.loaded.push(LoadedSpan { data, messages, next: 0 });
@@ -191,7 +271,7 @@ impl BagSource {
         let last = self.last_stamp;
         self.files.iter_mut().find_map(|file| {
             let reason = file.damage.take()?;
-            Some(SourceError::Lost { path: file.path.clone(), reason, last })
+            Some(SourceError::Lost { path: file.part.path.clone(), reason, last })
         })
     }
 }
@@ -250,7 +330,7 @@ fn open_error(path: &Path, error: McapError) -> OpenError {
         McapError::Io(source) => OpenError::Io { path: path.to_owned(), source },
         McapError::BadMagic => OpenError::NotWhatItSeems {
             path: path.to_owned(),
-            reason: "it does not begin as an MCAP file does".to_owned(),
+            reason: "it begins neither as an MCAP nor as a sqlite3 bag".to_owned(),
         },
         other => OpenError::NotWhatItSeems { path: path.to_owned(), reason: other.to_string() },
     }
@@ -340,62 +420,6 @@ fn camera_id(name: &str) -> CameraId {
         text.extend(part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
     }
     CameraId::new(&text).unwrap_or_default()
-}
-
-/// `metadata.yaml` of a rosbag2 folder, as far as it matters here.
-#[derive(Deserialize)]
-struct Metadata {
-    rosbag2_bagfile_information: BagInformation,
-}
-
-#[derive(Deserialize)]
-struct BagInformation {
-    storage_identifier: String,
-    relative_file_paths: Vec<String>,
-    #[serde(default)]
-    compression_mode: String,
-}
-
-/// The MCAP files of a bag: the file itself, or those its folder's `metadata.yaml` lists.
-fn files_of(bag: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    if !bag.is_dir() {
-        return Ok(vec![bag.to_owned()]);
-    }
-    let path = bag.join("metadata.yaml");
-    let io_error = |source| OpenError::Io { path: path.clone(), source };
-    if !path.exists() {
-        return files_with_extension(bag, "mcap").map_err(io_error);
-    }
-    let text = std::fs::read_to_string(&path).map_err(io_error)?;
-    let metadata: Metadata = serde_saphyr::from_str(&text)
-        .map_err(|error| OpenError::NotWhatItSeems { path: path.clone(), reason: error.to_string() })?;
-    let info = metadata.rosbag2_bagfile_information;
-    if info.storage_identifier != "mcap" {
-        let what = format!("rosbag2 storage \"{}\"", info.storage_identifier);
-        return Err(OpenError::NotYet { path: bag.to_owned(), what, instead: CONVERT_BAG });
-    }
-    if info.compression_mode.eq_ignore_ascii_case("file") || info.compression_mode.eq_ignore_ascii_case("message") {
-        let what = format!("rosbag2's own compression by {}", info.compression_mode.to_lowercase());
-        return Err(OpenError::NotYet { path: bag.to_owned(), what, instead: CONVERT_BAG });
-    }
-    Ok(info.relative_file_paths.iter().map(|name| bag.join(name)).collect())
-}
-
-/// What to do with a bag that cannot be read.
-pub(super) const CONVERT_BAG: &str =
-    "convert it to MCAP, for example with `ros2 bag convert` or PyPI's rosbags-convert";
-
-/// Files of a folder with this extension, sorted by name.
-pub(super) fn files_with_extension(folder: &Path, extension: &str) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_file() && path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 #[cfg(test)]
@@ -529,8 +553,8 @@ mod tests {
         };
         let seen = drain(&mut metadata("mcap", "").unwrap());
         assert_eq!(seen.iter().map(|(time, _)| *time).collect::<Vec<_>>(), (0..9).collect::<Vec<_>>());
-        let refusals = [metadata("sqlite3", ""), metadata("mcap", "FILE")].map(|bag| bag.err().unwrap().to_string());
-        assert!(refusals[0].contains("sqlite3") && refusals[0].contains("not"), "{}", refusals[0]);
+        let refusals = [metadata("tape", ""), metadata("mcap", "FILE")].map(|bag| bag.err().unwrap().to_string());
+        assert!(refusals[0].contains("tape") && refusals[0].contains("not"), "{}", refusals[0]);
         assert!(refusals[1].contains("compression"), "{}", refusals[1]);
     }
 }

@@ -1,8 +1,11 @@
 //! What the inputs of a command line are, told by what is in them, and one source out of all.
 
-use super::bag::{BagSource, CONVERT_BAG};
+use super::bag::BagSource;
 use super::pictures::{GifSource, PictureSource, picture_files};
+use super::rosbag2::{self, CONVERT_BAG};
 use super::source::{FrameSource, OpenError};
+use super::sqlite_file;
+use super::video::VideoSource;
 use crate::ids::CameraId;
 use crate::time::Stamp;
 use std::fs::File;
@@ -22,6 +25,7 @@ enum Kind {
     Folder,
     Picture,
     Gif,
+    Video,
 }
 
 /// All inputs of a replay, one after the other; the bags among them together, as one.
@@ -51,6 +55,7 @@ impl Inputs {
                 Kind::Folder => sources.push(Box::new(PictureSource::folder(path, start)?)),
                 Kind::Picture => sources.push(Box::new(PictureSource::single(path, start))),
                 Kind::Gif => sources.push(Box::new(GifSource::open(path, start)?)),
+                Kind::Video => sources.push(Box::new(VideoSource::open(path, start)?)),
             }
         }
         Ok(Self { sources })
@@ -82,7 +87,7 @@ fn kind_of(path: &Path) -> Result<Kind, OpenError> {
     if is_folder {
         let is_bag = path.join("metadata.yaml").exists()
             || (picture_files(path).map_err(io_error)?.is_empty()
-                && !super::bag::files_with_extension(path, "mcap").map_err(io_error)?.is_empty());
+                && rosbag2::holds_bag_files(path).map_err(io_error)?);
         return Ok(if is_bag { Kind::Bag } else { Kind::Folder });
     }
     let mut start = [0_u8; 16];
@@ -99,27 +104,24 @@ fn kind_of(path: &Path) -> Result<Kind, OpenError> {
 
 fn kind_of_bytes(path: &Path, start: &[u8]) -> Result<Kind, OpenError> {
     let extension = path.extension().and_then(|text| text.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let not_yet = |what: &str, instead| OpenError::NotYet { path: path.to_owned(), what: what.to_owned(), instead };
     match start {
         [0x89, b'M', b'C', b'A', b'P', ..] => Ok(Kind::Bag),
         [0xFF, 0xD8, 0xFF, ..] | [0x89, b'P', b'N', b'G', ..] => Ok(Kind::Picture),
         [b'G', b'I', b'F', b'8', ..] => Ok(Kind::Gif),
-        _ if start.starts_with(b"SQLite format 3") || extension == "db3" => Err(not_yet("a sqlite3 bag", CONVERT_BAG)),
-        _ if start.starts_with(b"#ROSBAG") => Err(not_yet("a ROS 1 bag", CONVERT_BAG)),
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Err(not_yet("a video", EXTRACT_FRAMES)),
-        _ if ["mp4", "mkv", "avi", "mov", "webm", "m4v", "mpg"].contains(&extension.as_str()) => {
-            Err(not_yet("a video", EXTRACT_FRAMES))
+        _ if start.starts_with(sqlite_file::MAGIC) => Ok(Kind::Bag),
+        _ if start.starts_with(b"#ROSBAG") => {
+            Err(OpenError::NotYet { path: path.to_owned(), what: "a ROS 1 bag".to_owned(), instead: CONVERT_BAG })
         }
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] | [0x1A, 0x45, 0xDF, 0xA3, ..] => Ok(Kind::Video),
         _ => match extension.as_str() {
-            "mcap" => Ok(Kind::Bag),
+            "mcap" | "db3" | "zstd" => Ok(Kind::Bag),
             "gif" => Ok(Kind::Gif),
             "jpg" | "jpeg" | "png" => Ok(Kind::Picture),
+            "mp4" | "mkv" | "avi" | "mov" | "webm" | "m4v" | "mpg" | "mpeg" | "ts" => Ok(Kind::Video),
             _ => Err(OpenError::UnknownKind { path: path.to_owned() }),
         },
     }
 }
-
-const EXTRACT_FRAMES: &str = "take its frames out first, for example with `ffmpeg -i VIDEO FOLDER/%06d.jpg`";
 
 #[cfg(test)]
 mod tests {
@@ -134,15 +136,11 @@ mod tests {
         assert_eq!(kind("x.bin", mcap::MAGIC), Ok(Kind::Bag));
         assert_eq!(kind("x.mcap", &[0xFF, 0xD8, 0xFF, 0xE0]), Ok(Kind::Picture));
         assert_eq!(kind("x", b"GIF89a"), Ok(Kind::Gif));
-        for (name, start) in [
-            ("x.db3", &b"SQLite format 3\0"[..]),
-            ("x.mp4", b"\0\0\0\x18ftypmp42"),
-            ("x.avi", b"RIFF"),
-            ("x.bag", b"#ROSBAG V2.0"),
-        ] {
-            let refusal = kind(name, start).unwrap_err();
-            assert!(refusal.contains(name) && refusal.contains("not") && refusal.contains("yet"), "{refusal}");
-        }
+        assert_eq!(kind("x", b"SQLite format 3\0"), Ok(Kind::Bag));
+        assert_eq!(kind("x", b"\0\0\0\x18ftypmp42"), Ok(Kind::Video));
+        assert_eq!(kind("x.avi", b"RIFF"), Ok(Kind::Video));
+        let refusal = kind("x.bag", b"#ROSBAG V2.0").unwrap_err();
+        assert!(refusal.contains("x.bag") && refusal.contains("not") && refusal.contains("yet"), "{refusal}");
         assert!(kind("x.txt", b"hello").unwrap_err().contains("x.txt"));
     }
 }

@@ -165,7 +165,7 @@ impl FrameSource for GifSource {
 pub fn picture_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for extension in ["jpg", "jpeg", "png"] {
-        files.extend(super::bag::files_with_extension(folder, extension)?);
+        files.extend(files_with_extension(folder, extension)?);
     }
     files.sort();
     Ok(files)
@@ -174,6 +174,19 @@ pub fn picture_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 fn stamp_in_name(path: &Path) -> Option<Stamp> {
     let number: i64 = path.file_stem()?.to_str()?.parse().ok()?;
     (number >= LEAST_STAMP).then_some(Stamp::from_nanos(number))
+}
+
+/// Files of a folder with this extension, sorted by name.
+fn files_with_extension(folder: &Path, extension: &str) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_file() && path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -56,8 +56,8 @@ pub enum OpenError {
     },
     /// Not a kind of file that is replayed.
     #[error(
-        "{path} is nothing that can be replayed: expected an MCAP bag, a rosbag2 folder, a folder of JPEG or PNG \
-         pictures, a picture or a GIF", path = path.display()
+        "{path} is nothing that can be replayed: expected an MCAP or sqlite3 bag, a rosbag2 folder, a folder of \
+         JPEG or PNG pictures, a picture, a GIF or a video", path = path.display()
     )]
     UnknownKind {
         /// The file.
@@ -72,6 +72,17 @@ pub enum OpenError {
         what: String,
         /// What to do.
         instead: &'static str,
+    },
+    /// Videos are decoded by ffmpeg.
+    #[error(
+        "{path} is a video, and {program} is not on the PATH: install it (`apt-get install ffmpeg`), or take the \
+         frames out elsewhere (`ffmpeg -i VIDEO FOLDER/%06d.jpg`) and replay the folder", path = path.display()
+    )]
+    NoFfmpeg {
+        /// The file.
+        path: PathBuf,
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
     },
     /// A bag without images.
     #[error("{input} holds no topic of type sensor_msgs/msg/Image or CompressedImage; topics: {}", list(there))]

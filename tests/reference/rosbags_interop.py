@@ -1,7 +1,9 @@
 """Bags seen with other people's eyes: PyPI's rosbags and mcap-ros2-support.
 
     rosbags_interop.py read FOLDER         people.mcap in FOLDER, read by both, equals people.jsonl
-    rosbags_interop.py write FOLDER JPEG   writes a rosbag2 bag of raw images and that picture there
+    rosbags_interop.py write FOLDER JPEG STORAGE COMPRESSION
+                                           writes a rosbag2 bag of raw images and that picture there;
+                                           mcap or sqlite3, none, file, message or storage
 """
 
 import json
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from mcap_ros2.reader import read_ros2_messages
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 STATES = ["unknown", "pending", "ambiguous", "anonymous", "known", "named"]
@@ -90,12 +92,14 @@ def read(folder):
     print(json.dumps(found))
 
 
-def write(folder, jpeg):
+def write(folder, jpeg, storage, compression):
     types = get_typestore(Stores.ROS2_HUMBLE)
     of = lambda name: types.types[name]
     Time, Header = of("builtin_interfaces/msg/Time"), of("std_msgs/msg/Header")
     Image, CompressedImage = of("sensor_msgs/msg/Image"), of("sensor_msgs/msg/CompressedImage")
-    with Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP) as bag:
+    bag = Writer(folder, version=8, storage_plugin=StoragePlugin[storage.upper()])
+    bag.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
+    with bag:
         raw = bag.add_connection("/head/image_raw", Image.__msgtype__, typestore=types)
         packed = bag.add_connection("/hand/image_raw/compressed", CompressedImage.__msgtype__, typestore=types)
         for n in range(10):
@@ -113,4 +117,4 @@ if __name__ == "__main__":
     if what == "read":
         read(folder)
     else:
-        write(folder, Path(sys.argv[3]).read_bytes())
+        write(folder, Path(sys.argv[3]).read_bytes(), *sys.argv[4:])
