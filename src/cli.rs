@@ -4,6 +4,7 @@
 
 mod bar;
 mod demo;
+mod eval;
 mod models;
 mod params;
 mod progress;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Replay(replay::ReplayArgs),
+    Eval(eval::EvalArgs),
     Models(models::ModelsArgs),
     Params(params::ParamsArgs),
 }
@@ -71,6 +73,7 @@ pub fn run() -> ExitCode {
     let ended = match cli.command {
         Command::Demo(args) => demo::run(&args, output),
         Command::Replay(args) => replay::run(&args, output),
+        Command::Eval(args) => eval::run(&args, output),
         Command::Models(args) => models::run(&args, output),
         Command::Params(args) => params::run(&args, output),
     };

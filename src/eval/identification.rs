@@ -1,0 +1,345 @@
+//! How well looks at faces tell people apart: pairs, and open-set identification.
+//!
+//! The rates are those of ISO/IEC 19795-1 and of NIST's FRTE 1:N: a *mated* probe shows somebody who is
+//! enrolled. FPIR is the share of non-mated probes with any candidate at or above the threshold, TPIR the
+//! share of mated probes whose best candidate is the right person at or above it; FNIR = 1 - TPIR.
+
+use super::statistics::{Estimate, Share, bootstrap};
+use crate::embed::{Embedding, EmbeddingError};
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+
+/// Random divisions of the people into enrolled and unknown.
+const SPLITS: u64 = 10;
+/// Share of the people that is enrolled in each.
+const ENROLLED_SHARE: f64 = 0.7;
+/// Points of the DET curve.
+const CURVE_POINTS: usize = 60;
+
+/// A look at somebody.
+pub struct Look {
+    /// Number of the person.
+    pub person: usize,
+    /// The look.
+    pub embedding: Embedding,
+}
+
+/// Everything measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Identification {
+    /// People with at least one usable picture.
+    pub people: u64,
+    /// Usable pictures.
+    pub looks: u64,
+    /// The cosine from which two looks are taken for one person.
+    pub threshold: f64,
+    /// Pairs of pictures of one person.
+    pub same: Pairs,
+    /// Pairs of pictures of two people.
+    pub different: Pairs,
+    /// Share of the pictures whose nearest other picture shows the same person; people with one picture
+    /// left out.
+    pub rank1: Option<f64>,
+    /// The same with its interval, from a bootstrap over people.
+    pub rank1_interval: Estimate,
+    /// Open set, with 70 % of the people enrolled, over ten random divisions.
+    pub open_set: OpenSet,
+    /// `open_set.operating_points` at FPIR 1 %.
+    pub tpir_at_fpir_1pct: Option<f64>,
+}
+
+/// Pairs of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Pairs {
+    /// How many.
+    pub n: u64,
+    /// How many of them the threshold takes for one person.
+    pub accepted: u64,
+    /// That as a share.
+    pub rate: Share,
+    /// Mean cosine.
+    pub mean_similarity: Option<f64>,
+}
+
+/// Open-set identification.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpenSet {
+    /// Random divisions into enrolled and unknown people.
+    pub splits: u64,
+    /// People enrolled in each.
+    pub enrolled: u64,
+    /// Probes of enrolled people, over all divisions.
+    pub mated: u64,
+    /// Probes of unknown people, over all divisions.
+    pub non_mated: u64,
+    /// TPIR at FPIR 10 %, 1 % and 0.1 %.
+    pub operating_points: Vec<OperatingPoint>,
+    /// Mated probes named right at the deployed threshold.
+    pub tpir: Share,
+    /// Mated probes given another person's name at the deployed threshold.
+    pub misidentified: Share,
+    /// Non-mated probes given a name at the deployed threshold.
+    pub fpir: Share,
+    /// When nobody was falsely named: the rate that this excludes at 95 %, by the rule of three over the
+    /// distinct pictures of unknown people.
+    pub fpir_below: Option<f64>,
+    /// The trade between the two errors.
+    pub det: Vec<DetPoint>,
+}
+
+/// What one threshold achieves.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OperatingPoint {
+    /// The FPIR asked for.
+    pub fpir: f64,
+    /// The lowest threshold that keeps it; `None` when the non-mated probes are too few to tell.
+    pub threshold: Option<f64>,
+    /// TPIR there.
+    pub tpir: Option<f64>,
+}
+
+/// One point of the DET curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DetPoint {
+    /// Cosine.
+    pub threshold: f64,
+    /// False positive identification rate.
+    pub fpir: f64,
+    /// False negative identification rate.
+    pub fnir: f64,
+}
+
+/// Measures looks at `people` people against each other.
+///
+/// # Errors
+/// [`EmbeddingError`] when they come from different networks.
+pub fn measure(looks: &[Look], people: usize, threshold: f32) -> Result<Identification, EmbeddingError> {
+    let table = Similarities::of(looks)?;
+    let threshold = f64::from(threshold);
+    let (same, different) = (table.pairs(true, threshold), table.pairs(false, threshold));
+    let (rank1, rank1_interval) = table.rank1(people);
+    let open_set = table.open_set(people, threshold);
+    let seen = (0..people).filter(|person| looks.iter().any(|look| look.person == *person)).count();
+    Ok(Identification {
+        people: seen as u64,
+        looks: looks.len() as u64,
+        threshold,
+        same,
+        different,
+        rank1,
+        rank1_interval,
+        tpir_at_fpir_1pct: open_set.operating_points.iter().find(|point| point.fpir == 0.01).and_then(|p| p.tpir),
+        open_set,
+    })
+}
+
+/// The cosine of every look with every other.
+struct Similarities {
+    person: Vec<usize>,
+    cosines: Vec<f32>,
+}
+
+/// A probe's best candidate.
+#[derive(Clone, Copy)]
+struct Best {
+    similarity: f64,
+    person: usize,
+}
+
+impl Similarities {
+    fn of(looks: &[Look]) -> Result<Self, EmbeddingError> {
+        let mut cosines = Vec::with_capacity(looks.len() * looks.len());
+        for look in looks {
+            for other in looks {
+                cosines.push(look.embedding.cosine(&other.embedding)?);
+            }
+        }
+        Ok(Self { person: looks.iter().map(|look| look.person).collect(), cosines })
+    }
+
+    fn len(&self) -> usize {
+        self.person.len()
+    }
+
+    fn at(&self, a: usize, b: usize) -> f64 {
+        f64::from(self.cosines[a * self.len() + b])
+    }
+
+    fn pairs(&self, same: bool, threshold: f64) -> Pairs {
+        let (mut n, mut accepted, mut sum) = (0, 0, 0.0);
+        for a in 0..self.len() {
+            for b in (0..a).filter(|b| (self.person[a] == self.person[*b]) == same) {
+                n += 1;
+                accepted += u64::from(self.at(a, b) >= threshold);
+                sum += self.at(a, b);
+            }
+        }
+        let mean_similarity = (n > 0).then(|| sum / n as f64);
+        Pairs { n, accepted, rate: Share::of(accepted, n), mean_similarity }
+    }
+
+    /// The nearest of the looks that `is_enrolled`, the probe itself left out.
+    fn best(&self, probe: usize, is_enrolled: impl Fn(usize) -> bool) -> Option<Best> {
+        let enrolled = (0..self.len()).filter(|other| *other != probe && is_enrolled(self.person[*other]));
+        let candidates = enrolled.map(|other| Best { similarity: self.at(probe, other), person: self.person[other] });
+        candidates.max_by(|a, b| a.similarity.total_cmp(&b.similarity))
+    }
+
+    fn has_another_look(&self, probe: usize) -> bool {
+        (0..self.len()).any(|other| other != probe && self.person[other] == self.person[probe])
+    }
+
+    fn rank1(&self, people: usize) -> (Option<f64>, Estimate) {
+        let mut hits = vec![(0_u64, 0_u64); people];
+        for probe in (0..self.len()).filter(|probe| self.has_another_look(*probe)) {
+            let (right, all) = &mut hits[self.person[probe]];
+            *all += 1;
+            *right += u64::from(self.best(probe, |_| true).is_some_and(|best| best.person == self.person[probe]));
+        }
+        hits.retain(|(_, all)| *all > 0);
+        let share = |drawn: &[usize]| {
+            let (right, all) = drawn.iter().fold((0, 0), |(r, a), unit| (r + hits[*unit].0, a + hits[*unit].1));
+            right as f64 / (all as f64).max(1.0)
+        };
+        let estimate = bootstrap(hits.len(), 1, share);
+        ((!hits.is_empty()).then_some(estimate.value), estimate)
+    }
+
+    fn open_set(&self, people: usize, threshold: f64) -> OpenSet {
+        let enrolled_count = ((people as f64 * ENROLLED_SHARE).round() as usize).clamp(1.min(people), people);
+        let (mut mated, mut non_mated) = (Vec::new(), Vec::new());
+        let mut strangers_seen = std::collections::BTreeSet::new();
+        for split in 0..SPLITS {
+            let enrolled = draw(people, enrolled_count, split);
+            for probe in 0..self.len() {
+                let best = self.best(probe, |person| enrolled[person]);
+                if !enrolled[self.person[probe]] {
+                    strangers_seen.insert(probe);
+                    non_mated.extend(best.map(|best| best.similarity));
+                } else if self.has_another_look(probe) {
+                    mated.extend(best.map(|best| (best.similarity, best.person == self.person[probe])));
+                }
+            }
+        }
+        non_mated.sort_by(f64::total_cmp);
+        let false_names = |threshold: f64| non_mated.iter().filter(|s| **s >= threshold).count() as u64;
+        let named = |threshold: f64, right: bool| {
+            mated.iter().filter(|(similarity, is_right)| *similarity >= threshold && *is_right == right).count() as u64
+        };
+        let share = |count: u64, of: usize| count as f64 / (of as f64).max(1.0);
+        let operating_points = [0.1, 0.01, 0.001].map(|fpir| {
+            let threshold = threshold_for(&non_mated, fpir);
+            let tpir = threshold.filter(|_| !mated.is_empty()).map(|t| share(named(t, true), mated.len()));
+            OperatingPoint { fpir, threshold, tpir }
+        });
+        let curve = (0..=CURVE_POINTS).map(|step| {
+            let threshold = step as f64 / CURVE_POINTS as f64;
+            let fpir = share(false_names(threshold), non_mated.len());
+            DetPoint { threshold, fpir, fnir: 1.0 - share(named(threshold, true), mated.len()) }
+        });
+        let fpir = Share::of(false_names(threshold), non_mated.len() as u64);
+        let (mated_count, non_mated_count) = (mated.len() as u64, non_mated.len() as u64);
+        OpenSet {
+            splits: SPLITS,
+            enrolled: enrolled_count as u64,
+            mated: mated_count,
+            non_mated: non_mated_count,
+            operating_points: operating_points.to_vec(),
+            tpir: Share::of(named(threshold, true), mated_count),
+            misidentified: Share::of(named(threshold, false), mated_count),
+            fpir,
+            // The same picture serves in several divisions: only distinct ones are evidence.
+            fpir_below: Share::of(fpir.count, strangers_seen.len() as u64).rule_of_three(),
+            det: if mated.is_empty() || non_mated.is_empty() { Vec::new() } else { curve.collect() },
+        }
+    }
+}
+
+/// The lowest threshold at which at most a share `fpir` of the sorted similarities is at or above it.
+/// `None` when even one of them is a larger share.
+pub fn threshold_for(sorted: &[f64], fpir: f64) -> Option<f64> {
+    let allowed = (sorted.len() as f64 * fpir + 1e-9).floor() as usize;
+    if allowed == 0 {
+        return None;
+    }
+    // Just above the first similarity that must not pass.
+    let barred = sorted.len() - allowed;
+    Some(barred.checked_sub(1).map_or(-1.0, |last| sorted[last].next_up()))
+}
+
+/// Which people are enrolled in one division.
+fn draw(people: usize, enrolled: usize, seed: u64) -> Vec<bool> {
+    let mut random = Pcg32::seed_from_u64(seed);
+    let mut order: Vec<usize> = (0..people).collect();
+    for last in (1..people).rev() {
+        order.swap(last, random.next_u32() as usize % (last + 1));
+    }
+    let mut is_enrolled = vec![false; people];
+    order.iter().take(enrolled).for_each(|person| is_enrolled[*person] = true);
+    is_enrolled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embed::ModelTag;
+
+    /// Looks in a plane, by angle in degrees.
+    fn looks(angles: &[(usize, f32)]) -> Vec<Look> {
+        let tag = ModelTag::new("test", "00000000");
+        let look = |(person, degrees): &(usize, f32)| {
+            let (y, x) = degrees.to_radians().sin_cos();
+            Look { person: *person, embedding: Embedding::new(vec![x, y], tag.clone()).unwrap() }
+        };
+        angles.iter().map(look).collect()
+    }
+
+    #[test]
+    fn people_far_apart_are_told_apart() {
+        let angles: Vec<_> = (0..10).flat_map(|p| [(p, p as f32 * 36.0), (p, p as f32 * 36.0 + 4.0)]).collect();
+        let measured = measure(&looks(&angles), 10, 0.95).unwrap();
+        assert_eq!((measured.same.n, measured.same.accepted), (10, 10));
+        assert_eq!((measured.different.n, measured.different.accepted), (180, 0));
+        assert_eq!(measured.rank1, Some(1.0));
+        let open = &measured.open_set;
+        assert_eq!((open.enrolled, open.mated, open.non_mated), (7, 140, 60));
+        assert_eq!((open.tpir.share, open.fpir.share, open.misidentified.count), (Some(1.0), Some(0.0), 0));
+        // Twenty distinct pictures at most were strangers.
+        assert!(open.fpir_below.unwrap() >= 3.0 / 20.0);
+        assert_eq!(open.operating_points[0].tpir, Some(1.0));
+        assert_eq!(open.operating_points[2].threshold, None);
+    }
+
+    #[test]
+    fn two_who_look_alike_cost_rank_one_and_false_names() {
+        // 0 and 1 lie among each other, 2 far away.
+        let measured =
+            measure(&looks(&[(0, 0.0), (1, 1.0), (0, 2.0), (1, 3.0), (2, 90.0), (2, 91.0)]), 3, 0.9).unwrap();
+        assert_eq!(measured.rank1, Some(2.0 / 6.0));
+        assert_eq!(measured.different.accepted, 4);
+        assert!(measured.open_set.fpir.count > 0 && measured.open_set.fpir_below.is_none());
+        assert!(measured.rank1_interval.low < 0.34 && measured.rank1_interval.high > 0.9);
+    }
+
+    #[test]
+    fn the_threshold_for_a_rate_keeps_it() {
+        let sorted: Vec<f64> = (0..100).map(|n| f64::from(n) / 100.0).collect();
+        for fpir in [0.1, 0.05, 0.01] {
+            let threshold = threshold_for(&sorted, fpir).unwrap();
+            let above = sorted.iter().filter(|s| **s >= threshold).count();
+            assert_eq!(above, (fpir * 100.0) as usize, "{fpir}");
+        }
+        assert_eq!(threshold_for(&sorted, 0.001), None);
+        assert_eq!(threshold_for(&sorted, 1.0), Some(-1.0));
+        assert_eq!(threshold_for(&[], 0.1), None);
+    }
+
+    #[test]
+    fn nobody_and_single_pictures_are_no_division_by_zero() {
+        let nobody = measure(&[], 0, 0.5).unwrap();
+        assert_eq!((nobody.rank1, nobody.open_set.mated, nobody.same.rate.share), (None, 0, None));
+        let single = measure(&looks(&[(0, 0.0), (1, 90.0)]), 2, 0.5).unwrap();
+        assert_eq!((single.rank1, single.tpir_at_fpir_1pct, single.open_set.mated), (None, None, 0));
+    }
+}
