@@ -15,6 +15,8 @@ pub mod annotate;
 pub mod assembly;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "dds")]
+pub mod dds;
 pub mod demo;
 pub mod detect;
 pub mod embed;

@@ -1,0 +1,261 @@
+//! The perception thread: it owns the line, takes the latest frame or the next call, and publishes.
+
+use super::outputs::Outputs;
+use super::shared::Shared;
+use super::transport::{Answer, ImageMessage};
+use crate::config::Config;
+use crate::frame::{Frame, Pixels};
+use crate::ids::CameraId;
+use crate::mailbox::{Taken, Work};
+use crate::people::{People, PersonEvent};
+use crate::pipeline::{EnrolTicket, Pipeline};
+use crate::runtime::{self, JITTER_SECS};
+use crate::time::Stamp;
+use crate::wire::messages;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the thread sleeps when nothing comes, before it looks after the gallery.
+const IDLE_TICK: Duration = Duration::from_millis(100);
+/// How often `~/known_people` is repeated when nothing changes.
+const KNOWN_PEOPLE_PERIOD: Duration = Duration::from_secs(60);
+
+/// Something for the perception thread beside frames.
+pub(super) enum Call {
+    /// A service.
+    Service {
+        /// What to do.
+        work: Box<dyn FnOnce(&mut Perception, Answer) + Send>,
+        /// Where the answer goes.
+        answer: Answer,
+        /// The answer when it cannot be done.
+        refuse: Box<dyn FnOnce(&str) -> Vec<u8> + Send>,
+    },
+    /// Other parameters.
+    Reconfigure(Box<Config>),
+    /// The simulated clock was set back.
+    ClockJumped {
+        from: Stamp,
+        to: Stamp,
+    },
+}
+
+impl Call {
+    /// Answers that it will not be done.
+    pub(super) fn refuse(self, reason: &str) {
+        if let Self::Service { answer, refuse, .. } = self {
+            answer(refuse(reason));
+        }
+    }
+}
+
+/// What the perception thread works with.
+pub(super) struct Perception {
+    pub(super) line: Pipeline,
+    pub(super) shared: Arc<Shared>,
+    outputs: Outputs,
+    /// Enrolments that collect looks, and who waits for their end.
+    pub(super) enrolments: BTreeMap<EnrolTicket, Answer>,
+    /// What was last said about each camera, without its people.
+    last_frames: BTreeMap<CameraId, People>,
+    /// The latest image's stamp, and when it came.
+    latest: Option<(Stamp, Instant)>,
+    /// Revision of the gallery that was published, and when.
+    known: Option<(u64, Instant)>,
+}
+
+impl Perception {
+    pub(super) const fn new(line: Pipeline, shared: Arc<Shared>, outputs: Outputs) -> Self {
+        let (enrolments, last_frames) = (BTreeMap::new(), BTreeMap::new());
+        Self { line, shared, outputs, enrolments, last_frames, latest: None, known: None }
+    }
+
+    /// Works until the inbox is stopped. What is left can begin anew.
+    pub(super) fn run(mut self) -> Self {
+        self.known = None;
+        loop {
+            match self.shared.inbox.next(IDLE_TICK) {
+                Work::Stop => break,
+                Work::Frame(taken) => self.guarded("a frame", |this| this.take(&taken)),
+                Work::Call(call) => self.guarded("a call", |this| this.answer(call)),
+                Work::Idle => {}
+            }
+            self.guarded("the gallery", Self::look_after_gallery);
+        }
+        self.say_nobody();
+        for (_, answer) in std::mem::take(&mut self.enrolments) {
+            // Dropped: the transport leaves the request without an answer.
+            drop(answer);
+        }
+        self
+    }
+
+    /// A mistake in this program must not end the node while it runs.
+    fn guarded(&mut self, what: &str, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            tracing::error!("{what} made the perception thread stumble; it goes on with its tracks anew");
+            self.line.reset();
+        }
+    }
+
+    /// The time of the images: their latest stamp, and what has passed since.
+    pub(super) fn image_time(&self) -> Stamp {
+        match self.latest {
+            Some((stamp, came)) => stamp.plus_secs(came.elapsed().as_secs_f64()),
+            None => self.shared.clock.now(),
+        }
+    }
+
+    fn take(&mut self, taken: &Taken<ImageMessage>) {
+        self.note_time(&taken.camera, taken.stamp);
+        // Counted as failed unless it succeeds, also when it makes the thread stumble.
+        let mut done = Done { shared: Arc::clone(&self.shared), camera: taken.camera.clone(), processed: false };
+        match self.process(taken) {
+            Ok(()) => done.processed = true,
+            Err(reason) => self.shared.status().frame_failed(&taken.camera, &reason),
+        }
+    }
+
+    fn note_time(&mut self, camera: &CameraId, stamp: Stamp) {
+        if let Some(last) = self.last_frames.get(camera).map(|frame| frame.stamp)
+            && last.secs_since(stamp) > JITTER_SECS
+        {
+            self.begin_anew(last, stamp);
+        }
+        self.latest = Some((stamp, runtime::now()));
+    }
+
+    fn begin_anew(&mut self, from: Stamp, to: Stamp) {
+        tracing::warn!(%from, %to, "time jumped back: tracks start anew");
+        self.line.reset();
+        self.last_frames.clear();
+        self.latest = None;
+    }
+
+    fn process(&mut self, taken: &Taken<ImageMessage>) -> Result<(), String> {
+        let read = taken.message.frame(taken.camera.clone()).map_err(|error| error.to_string())?;
+        let frame = Frame { stamp: taken.stamp, ..read };
+        let people = self.line.process(&frame).map_err(|error| error.to_string())?.clone();
+        let events = self.line.events().to_vec();
+        self.note_format(&people, &frame.pixels);
+        let latency = self.latency(frame.stamp);
+        let people = People { displaced: taken.displaced, latency_nanos: latency.unwrap_or(0), ..people };
+        self.outputs.people(&messages::People::from(&people));
+        self.publish_events(&events);
+        let annotated = self.shared.with_config(|config| config.annotated.clone());
+        self.outputs.picture(&frame.pixels, &people, &annotated);
+        let mut status = self.shared.status();
+        status.camera(&taken.camera).latencies.extend(latency);
+        status.camera(&taken.camera).faces = people.people.len();
+        drop(status);
+        self.last_frames.insert(taken.camera.clone(), People { people: Vec::new(), ..people });
+        Ok(())
+    }
+
+    /// Nanoseconds since acquisition; `None` when image and clock are not of the same time.
+    fn latency(&self, stamp: Stamp) -> Option<i64> {
+        let age = self.shared.clock.now().secs_since(stamp);
+        (-1.0..super::input::CLOCKS_DIFFER_SECS).contains(&age).then_some((age.max(0.0) * 1e9) as i64)
+    }
+
+    /// Says when a camera's images change their size or encoding, and drops tracks that were measured
+    /// in other pixels.
+    fn note_format(&mut self, people: &People, pixels: &Pixels<'_>) {
+        let encoding = match pixels {
+            Pixels::Raw(raw) => raw.encoding,
+            Pixels::Encoded(encoded) => encoded.format,
+        };
+        let format = (people.width, people.height, encoding.to_owned());
+        let mut status = self.shared.status();
+        let known = &mut status.camera(&people.camera).format;
+        if known.as_ref() == Some(&format) {
+            return;
+        }
+        let before = known.replace(format);
+        let (camera, width, height) = (&people.camera, people.width, people.height);
+        match before {
+            Some((w, h, was)) => {
+                tracing::warn!("{camera}: images are now {width}x{height} {encoding}, they were {w}x{h} {was}");
+            }
+            None => tracing::info!("{camera}: images of {width}x{height} {encoding}"),
+        }
+    }
+
+    fn publish_events(&mut self, events: &[PersonEvent]) {
+        for event in events {
+            tracing::info!(kind = ?event.kind, camera = %event.camera, face = ?event.face_id, person = ?event.person_id, detail = event.detail, "event");
+            let mut message = messages::PersonEvent::from(event);
+            // What was asked for before any image came happened now.
+            if event.stamp == Stamp::default() {
+                message.header.stamp = self.shared.clock.now().into();
+            }
+            self.outputs.event(&message);
+        }
+    }
+
+    fn answer(&mut self, call: Call) {
+        match call {
+            Call::Service { work, answer, .. } => work(self, answer),
+            Call::Reconfigure(config) => self.line.reconfigure(&config),
+            // The images may have told it already.
+            Call::ClockJumped { from, to } => {
+                if self.latest.is_some_and(|(stamp, _)| stamp.secs_since(to) > 1.0) {
+                    self.begin_anew(from, to);
+                }
+            }
+        }
+    }
+
+    /// Finishes enrolments, publishes what changed among the people we know.
+    fn look_after_gallery(&mut self) {
+        for (ticket, result) in self.line.settle(self.image_time()) {
+            if let Some(answer) = self.enrolments.remove(&ticket) {
+                answer(super::services::enrolled(result));
+            }
+        }
+        let events = self.line.take_events();
+        self.publish_events(&events);
+        let revision = self.line.revision();
+        let is_news = self.known.is_none_or(|(published, at)| published != revision || at.elapsed() >= KNOWN_PEOPLE_PERIOD);
+        if is_news {
+            self.known = Some((revision, runtime::now()));
+            let people = self.line.list();
+            self.shared.status().gallery.people = people.len();
+            let header = messages::Header { stamp: self.shared.clock.now().into(), frame_id: String::new() };
+            let people = people.iter().map(messages::PersonRecord::from).collect();
+            self.outputs.known_people(&messages::KnownPeople { header, people });
+        }
+    }
+
+    /// Tells subscribers that nobody is seen any more, because nobody looks.
+    pub(super) fn say_nobody(&mut self) {
+        for frame in self.last_frames.values() {
+            let mut message = messages::People::from(frame);
+            message.header.stamp = self.image_time().into();
+            message.displaced = 0;
+            message.latency = messages::Duration::default();
+            self.outputs.people(&message);
+        }
+    }
+
+    /// Forgets faces and tracks, not people.
+    pub(super) fn reset(&mut self) {
+        tracing::info!("reset: tracks start anew");
+        self.line.reset();
+    }
+}
+
+/// Counts a frame when it goes out of scope.
+struct Done {
+    shared: Arc<Shared>,
+    camera: CameraId,
+    processed: bool,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.shared.inbox.done(&self.camera, self.processed);
+    }
+}
