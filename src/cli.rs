@@ -6,6 +6,8 @@ mod bar;
 mod demo;
 mod eval;
 mod models;
+#[cfg(feature = "dds")]
+mod node;
 mod params;
 mod progress;
 mod replay;
@@ -37,6 +39,8 @@ enum Command {
     Eval(eval::EvalArgs),
     Models(models::ModelsArgs),
     Params(params::ParamsArgs),
+    #[cfg(feature = "dds")]
+    Node(node::NodeArgs),
 }
 
 /// How a command that did not fail ended.
@@ -68,7 +72,7 @@ impl Output {
 /// Parses the arguments, runs the command, and turns its end into an exit code.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    start_logging(cli.verbose);
+    start_logging(cli.verbose, &cli.command);
     let output = Output { json: cli.json };
     let ended = match cli.command {
         Command::Demo(args) => demo::run(&args, output),
@@ -76,6 +80,8 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args, output),
         Command::Models(args) => models::run(&args, output),
         Command::Params(args) => params::run(&args, output),
+        #[cfg(feature = "dds")]
+        Command::Node(args) => node::run(&args),
     };
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -92,7 +98,12 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn start_logging(verbose: u8) {
+fn start_logging(verbose: u8, command: &Command) {
+    #[cfg(feature = "dds")]
+    if let Command::Node(args) = command {
+        return node::start_logging(args, verbose);
+    }
+    let _ = command;
     let level = match verbose {
         0 => "warn",
         1 => "info,rostro=debug",

@@ -1,14 +1,13 @@
 //! The transport without ROS 2: a pure-Rust DDS participant that speaks as a ROS 2 Humble node does.
 
-mod names;
-mod parameters;
 mod raw;
 mod service;
 mod tasks;
 
-pub use names::{NameError, Names, RosArguments};
-
-use crate::node::transport::{Connection, Incoming, Offer, OnMessage, OnRequest, Publisher, Qos, Transport, TransportError};
+use crate::node::names::Names;
+use crate::node::transport::{
+    Connection, Incoming, Offer, OnMessage, OnRequest, Publisher, Qos, Transport, TransportError,
+};
 use crate::runtime;
 use crate::wire::{Message as _, messages};
 use futures::StreamExt as _;
@@ -30,9 +29,15 @@ use tasks::Tasks;
 const COUNT_PERIOD: Duration = Duration::from_millis(100);
 
 /// Messages that `rustdds` and `ros2_client` log although nothing is wrong: no multicast on a
-/// loopback device, requests without an identity that Cyclone never sends, a spinner that ended
+/// loopback device, no ROS_DISTRO where there is no ROS 2, requests without an identity that Cyclone never sends, a spinner that ended
 /// before it was told to.
-pub const QUIET: [&str; 3] = ["rustdds=error", "ros2_client::service::wrappers=error", "ros2_client::node=off"];
+pub const QUIET: [&str; 5] = [
+    "rustdds=error",
+    "rustdds::network=off",
+    "ros2_client::service::wrappers=error",
+    "ros2_client::node=off",
+    "ros2_client::distributions=error",
+];
 
 /// Where a participant lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,14 +66,13 @@ impl DdsOptions {
     /// # Errors
     /// [`EnvironmentError`] naming the variable.
     pub fn from_environment(domain: Option<&str>, localhost_only: Option<&str>) -> Result<Self, EnvironmentError> {
-        let domain = match domain.map(str::trim).filter(|text| !text.is_empty()) {
-            None => 0,
-            Some(text) => text.parse().ok().filter(|domain| *domain <= MAX_DOMAIN).ok_or_else(|| EnvironmentError {
-                variable: "ROS_DOMAIN_ID",
-                value: text.to_owned(),
-                allowed: "0 to 232",
-            })?,
-        };
+        let domain =
+            match domain.map(str::trim).filter(|text| !text.is_empty()) {
+                None => 0,
+                Some(text) => text.parse().ok().filter(|domain| *domain <= MAX_DOMAIN).ok_or_else(|| {
+                    EnvironmentError { variable: "ROS_DOMAIN_ID", value: text.to_owned(), allowed: "0 to 232" }
+                })?,
+            };
         match localhost_only.map(str::trim) {
             None | Some("" | "0") => Ok(Self { domain, localhost_only: false }),
             Some("1") => Ok(Self { domain, localhost_only: true }),
@@ -100,10 +104,7 @@ impl Dds {
     /// # Errors
     /// [`TransportError`] when there is no network or too many participants on this computer.
     pub fn join(options: &DdsOptions, names: Names) -> Result<Self, TransportError> {
-        let failed = |reason: String| TransportError {
-            what: format!("joining DDS domain {}", options.domain),
-            reason,
-        };
+        let failed = |reason: String| TransportError { what: format!("joining DDS domain {}", options.domain), reason };
         let mut builder = DomainParticipantBuilder::new(options.domain);
         if options.localhost_only {
             builder = builder.with_only_networks([IpAddr::V4(Ipv4Addr::LOCALHOST)]);

@@ -77,19 +77,11 @@ struct Slot<M> {
     displaced_since_taken: u32,
     last_turn: u64,
     last_taken: Option<Stamp>,
-    last_received: Option<Stamp>,
 }
 
 impl<M> Default for Slot<M> {
     fn default() -> Self {
-        Self {
-            waiting: None,
-            counts: FrameCounts::default(),
-            displaced_since_taken: 0,
-            last_turn: 0,
-            last_taken: None,
-            last_received: None,
-        }
+        Self { waiting: None, counts: FrameCounts::default(), displaced_since_taken: 0, last_turn: 0, last_taken: None }
     }
 }
 
@@ -114,8 +106,14 @@ impl<M, C> Inbox<M, C> {
         (state.is_open, state.must_stop) = (true, false);
     }
 
-    /// Lets no call in any more, drops what waits and makes [`Self::next`] return [`Work::Stop`].
-    pub fn stop(&self) {
+    /// Whether calls are let in.
+    pub fn is_open(&self) -> bool {
+        self.lock().is_open
+    }
+
+    /// Lets no call in any more, drops the frames that wait and makes [`Self::next`] return
+    /// [`Work::Stop`]. Returns the calls that nobody will answer.
+    pub fn stop(&self) -> Vec<C> {
         let mut state = self.lock();
         (state.is_open, state.must_stop) = (false, true);
         for slot in state.cameras.values_mut() {
@@ -124,9 +122,8 @@ impl<M, C> Inbox<M, C> {
                 slot.displace();
             }
         }
-        // Dropping a call tells its caller that nobody will answer.
-        state.calls.clear();
         self.arrived.notify_all();
+        state.calls.drain(..).collect()
     }
 
     /// A frame of `camera`: it replaces the one that waits. One that follows the last taken frame
@@ -136,7 +133,6 @@ impl<M, C> Inbox<M, C> {
         let is_open = state.is_open;
         let slot = slot(&mut state.cameras, camera);
         slot.counts.received += 1;
-        slot.last_received = Some(stamp);
         // Jitter of a tenth is still on time; a stamp before the last is a clock that jumped.
         let too_soon = |last: Stamp| (0.0..0.9 * least_period_secs).contains(&stamp.secs_since(last));
         if !is_open || slot.last_taken.is_some_and(too_soon) {
@@ -210,11 +206,6 @@ impl<M, C> Inbox<M, C> {
     /// The counts of a camera.
     pub fn counts(&self, camera: &CameraId) -> FrameCounts {
         self.lock().cameras.get(camera).map(|slot| slot.counts).unwrap_or_default()
-    }
-
-    /// Stamp of the last readable frame of a camera.
-    pub fn last_received(&self, camera: &CameraId) -> Option<Stamp> {
-        self.lock().cameras.get(camera)?.last_received
     }
 
     fn lock(&self) -> MutexGuard<'_, State<M, C>> {
@@ -325,7 +316,8 @@ mod tests {
         assert_eq!((inbox.call("a"), inbox.call("b"), inbox.call("c")), (Ok(()), Ok(()), Err("c")));
         assert!(matches!(inbox.next(Duration::ZERO), Work::Call("a")));
         assert!(matches!(inbox.next(Duration::ZERO), Work::Call("b")));
-        inbox.stop();
+        inbox.call("e").unwrap();
+        assert_eq!(inbox.stop(), ["e"]);
         assert_eq!(inbox.call("d"), Err("d"));
         assert!(matches!(inbox.next(Duration::ZERO), Work::Stop));
         inbox.put(&left, at(1), 2, 0.0);

@@ -1,4 +1,253 @@
 //! The live node: cameras in, people, events and diagnostics out, services answered; whatever the
 //! middleware.
+//!
+//! ```text
+//! transport ─▶ input ─▶ mailbox ─▶ perception (owns the line) ─▶ outputs ─▶ transport
+//!              services ───▲
+//! ```
+//!
+//! A [`Node`] belongs to the thread that runs its transport. Its states are those of a ROS 2
+//! lifecycle node; a transport without lifecycle passes through them at once.
 
+mod diagnostics;
+mod input;
+pub mod names;
+mod outputs;
+mod perception;
+mod services;
+mod shared;
+mod shim;
 pub mod transport;
+
+pub use diagnostics::TYPE as DIAGNOSTICS_TYPE;
+pub use outputs::{TOPICS, picture_topics};
+pub use services::SERVICES;
+
+use self::shim::Pending as _;
+use crate::assembly;
+use crate::config::Config;
+use crate::ids::CameraId;
+use crate::model::Progress;
+use crate::runtime::{self, Clock};
+use crate::wire::standard::Clock as ClockMessage;
+use crate::wire::{Message as _, cdr};
+use anyhow::Context as _;
+use diagnostics::{Activity, Diagnostics};
+use input::CameraInput;
+use outputs::Outputs;
+use perception::{Call, Perception};
+use shared::Shared;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use transport::{Connection, Incoming, OnMessage, Qos, Transport};
+
+/// The live node.
+pub struct Node {
+    shared: Arc<Shared>,
+    state: State,
+    diagnostics: Diagnostics,
+    /// Services and `/clock`, for as long as the node lives.
+    _connections: Vec<Box<dyn Connection>>,
+    warned_of_namesake: bool,
+}
+
+enum State {
+    Unconfigured,
+    Inactive(Box<Perception>),
+    Active { perception: JoinHandle<Perception>, cameras: Vec<Box<dyn Connection>>, since: Instant },
+}
+
+impl Node {
+    /// A node without models that answers its services with "not active". `use_sim_time` makes it
+    /// follow `/clock`.
+    ///
+    /// # Errors
+    /// What the transport refuses.
+    pub fn new(transport: &mut dyn Transport, config: Config, use_sim_time: bool) -> anyhow::Result<Self> {
+        let clock = if use_sim_time { Clock::simulated() } else { Clock::system() };
+        let shared = Arc::new(Shared::new(config, clock));
+        let mut connections = services::serve_all(transport, &shared)?;
+        if use_sim_time {
+            let follow = follow_clock(Arc::clone(&shared));
+            connections.push(transport.subscribe("/clock", ClockMessage::TYPE, Qos::best_effort(), follow)?);
+        }
+        let diagnostics = Diagnostics::advertise(transport)?;
+        Ok(Self {
+            shared,
+            state: State::Unconfigured,
+            diagnostics,
+            _connections: connections,
+            warned_of_namesake: false,
+        })
+    }
+
+    /// Loads and warms the models, opens the gallery, starts the topics. Nothing is published yet.
+    ///
+    /// # Errors
+    /// The first thing that is missing or wrong, with what to do about it; the node stays as it was.
+    pub fn configure(
+        &mut self,
+        transport: &mut dyn Transport,
+        config: Config,
+        progress: &mut dyn Progress,
+    ) -> anyhow::Result<()> {
+        anyhow::ensure!(matches!(self.state, State::Unconfigured), "the node is configured already");
+        let began = runtime::now();
+        let mut line = assembly::load_pipeline(&config, progress)?;
+        line.warm_up().context("the models do not run")?;
+        let outputs = Outputs::advertise(transport, &config.cameras)?;
+        tracing::info!(secs = began.elapsed().as_secs_f64(), "models are loaded");
+        if config.emotion.enabled && !config.emotion.model.is_empty() {
+            tracing::info!("emotions are read from faces; emotion.enabled: false switches that off");
+        }
+        self.shared.status().gallery.place = line.gallery_place();
+        self.shared.set_config(config);
+        self.state = State::Inactive(Box::new(Perception::new(line, Arc::clone(&self.shared), outputs)));
+        Ok(())
+    }
+
+    /// Listens to the cameras and publishes.
+    ///
+    /// # Errors
+    /// What the transport refuses; the node stays inactive.
+    pub fn activate(&mut self, transport: &mut dyn Transport) -> anyhow::Result<()> {
+        anyhow::ensure!(matches!(self.state, State::Inactive(_)), "only an inactive node can be activated");
+        let cameras = self.listen(transport)?;
+        let State::Inactive(perception) = std::mem::replace(&mut self.state, State::Unconfigured) else {
+            return Ok(());
+        };
+        self.shared.inbox.open();
+        let perception = runtime::spawn("perception", move || perception.run()).context("starting a thread")?;
+        self.state = State::Active { perception, cameras, since: runtime::now() };
+        Ok(())
+    }
+
+    fn listen(&self, transport: &mut dyn Transport) -> anyhow::Result<Vec<Box<dyn Connection>>> {
+        let config = self.shared.config();
+        let qos = diagnostics::input_qos(config.camera_reliability);
+        let type_name = diagnostics::input_type(config.camera_transport);
+        let mut connections = Vec::new();
+        for camera in &config.cameras {
+            let topic = diagnostics::input_topic(camera, config.camera_transport);
+            let mut input = CameraInput::new(Arc::clone(&self.shared), camera.clone(), config.camera_transport);
+            let on_message: OnMessage = Box::new(move |incoming| input.receive(incoming));
+            connections.push(transport.subscribe(&topic, type_name, qos, on_message)?);
+            tracing::info!("{camera}: listening to {} ({type_name}, {qos})", transport.resolve(&topic));
+        }
+        Ok(connections)
+    }
+
+    /// Stops listening; models and gallery stay. The last message says that nobody is seen.
+    ///
+    /// # Errors
+    /// When the node is not active, or its thread was lost.
+    pub fn deactivate(&mut self) -> anyhow::Result<()> {
+        anyhow::ensure!(matches!(self.state, State::Active { .. }), "only an active node can be deactivated");
+        let State::Active { perception, cameras, .. } = std::mem::replace(&mut self.state, State::Unconfigured) else {
+            return Ok(());
+        };
+        drop(cameras);
+        for call in self.shared.inbox.stop() {
+            call.refuse("the node is not active any more");
+        }
+        let perception =
+            perception.join().map_err(|_panic| anyhow::anyhow!("the perception thread was lost; configure again"))?;
+        self.state = State::Inactive(Box::new(perception));
+        Ok(())
+    }
+
+    /// Frees models, gallery and topics.
+    ///
+    /// # Errors
+    /// When the node was active and its thread was lost; it is unconfigured all the same.
+    pub fn cleanup(&mut self) -> anyhow::Result<()> {
+        let deactivated = if self.is_active() { self.deactivate() } else { Ok(()) };
+        self.state = State::Unconfigured;
+        deactivated
+    }
+
+    /// Whether cameras are listened to.
+    pub const fn is_active(&self) -> bool {
+        matches!(self.state, State::Active { .. })
+    }
+
+    /// The parameters in use.
+    pub fn config(&self) -> Config {
+        self.shared.config()
+    }
+
+    /// Takes parameters that may change while the node runs. The caller has checked that the others
+    /// are as they were.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.shared.set_config(config.clone());
+        match &mut self.state {
+            State::Unconfigured => {}
+            State::Inactive(perception) => perception.line.reconfigure(&config),
+            State::Active { .. } => {
+                // It holds at most as many calls as can be waiting anyway; the next change comes with all.
+                if self.shared.inbox.call(Call::Reconfigure(Box::new(config))).is_err() {
+                    tracing::warn!("parameters could not be handed over: too many calls are waiting; set them again");
+                }
+            }
+        }
+    }
+
+    /// What is to be done now and then: publishes diagnostics once a second, looks for another node of
+    /// the same name.
+    pub fn tick(&mut self, transport: &dyn Transport) {
+        let activity = match &self.state {
+            State::Unconfigured => Activity::Unconfigured,
+            State::Inactive(_) => Activity::Inactive,
+            State::Active { since, .. } => Activity::Active(*since),
+        };
+        if self.diagnostics.tick(&self.shared, activity, transport) {
+            self.look_for_namesake(transport);
+        }
+    }
+
+    fn look_for_namesake(&mut self, transport: &dyn Transport) {
+        let (people, type_name, _) = TOPICS[0];
+        let is_another = transport.offers(people).iter().any(|offer| offer.type_name == type_name);
+        if is_another && !self.warned_of_namesake {
+            tracing::warn!(
+                "another node publishes {} too: people of both are mixed there, and its services answer in place of \
+                 these; give one of them another name or namespace",
+                transport.resolve(people)
+            );
+        }
+        self.warned_of_namesake = is_another;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.is_active()
+            && let Err(error) = self.deactivate()
+        {
+            tracing::error!("{error:#}");
+        }
+    }
+}
+
+/// Sets the clock to what `/clock` says.
+fn follow_clock(shared: Arc<Shared>) -> OnMessage {
+    Box::new(move |incoming| {
+        let Ok(Incoming::Cdr(bytes)) = incoming else { return };
+        let Ok(to) = cdr::read::<ClockMessage>(&bytes)
+            .map_err(|e| e.to_string())
+            .and_then(|message| crate::time::Stamp::try_from(message.clock).map_err(|e| e.to_string()))
+        else {
+            return;
+        };
+        if let Some(from) = shared.clock.set(to) {
+            // A full inbox is not active; the stamps of the images tell it as well.
+            let _ = shared.inbox.call(Call::ClockJumped { from, to });
+        }
+    })
+}
+
+/// The topic of a camera's images, before it is resolved, and its type.
+pub fn camera_topic(config: &Config, camera: &CameraId) -> (String, &'static str) {
+    (diagnostics::input_topic(camera, config.camera_transport), diagnostics::input_type(config.camera_transport))
+}

@@ -12,7 +12,7 @@ mod yunet;
 pub use embedder::OnnxEmbedder;
 pub use emotion::OnnxEmotionClassifier;
 pub use mtcnn::Mtcnn;
-pub use session::{LoadError, Runtime};
+pub use session::{LoadError, Runtime, providers_in_use};
 pub use yunet::Yunet;
 
 use crate::config::DetectorConfig;

@@ -13,8 +13,9 @@ use futures::StreamExt as _;
 use futures::channel::oneshot;
 use ros2_client::dds::rustdds::DomainParticipant;
 use ros2_client::qos::History;
-use ros2_client::{CreateError, Name, Node, QosProfile, RmwRequestId, Server as Inner, ServiceMapping, ServiceTypeName};
-use std::future::Future;
+use ros2_client::{
+    CreateError, Name, Node, QosProfile, RmwRequestId, Server as Inner, ServiceMapping, ServiceTypeName,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,47 +33,40 @@ pub(super) struct Server(Arc<Inner<Body, Body>>);
 impl Server {
     pub(super) fn create(node: &mut Node, name: &Name, type_name: &ServiceTypeName) -> Result<Self, CreateError> {
         let qos = QosProfile::publisher_default().history(History::KeepLast { depth: 10 });
-        node.create_server(ServiceMapping::Enhanced, name, type_name, qos.clone(), qos).map(|inner| Self(Arc::new(inner)))
+        node.create_server(ServiceMapping::Enhanced, name, type_name, qos.clone(), qos)
+            .map(|inner| Self(Arc::new(inner)))
     }
 
     /// Answers requests for ever. A request that cannot be read is logged and left.
-    pub(super) fn run(
-        self,
-        name: String,
-        participant: DomainParticipant,
-        tasks: Tasks,
-        on_request: OnRequest,
-    ) -> impl Future<Output = ()> + Send {
-        async move {
-            let server = self.0;
-            let mut requests = server.receive_request_stream();
-            while let Some(request) = requests.next().await {
-                let (id, Body(body)) = match request {
-                    Ok(request) => request,
-                    Err(error) => {
-                        tracing::warn!(service = name, %error, "a request cannot be read");
-                        continue;
-                    }
-                };
-                let header_len = if is_writer(&id) { HEADER_LEN } else { 0 };
-                let Some((header, request)) = body.split_at_checked(header_len) else {
-                    tracing::warn!(service = name, bytes = body.len(), "a request is shorter than its header");
+    pub(super) async fn run(self, name: String, participant: DomainParticipant, tasks: Tasks, on_request: OnRequest) {
+        let server = self.0;
+        let mut requests = server.receive_request_stream();
+        while let Some(request) = requests.next().await {
+            let (id, Body(body)) = match request {
+                Ok(request) => request,
+                Err(error) => {
+                    tracing::warn!(service = name, %error, "a request cannot be read");
                     continue;
-                };
-                let (answer, answered) = oneshot::channel::<Vec<u8>>();
-                on_request(&Body::with_header(request), Box::new(move |cdr| drop(answer.send(cdr))));
-                let reply_topic = format!("rr{name}Reply");
-                let (server, participant, header) = (Arc::clone(&server), participant.clone(), header.to_vec());
-                let name = name.clone();
-                tasks.spawn(async move {
-                    let Ok(cdr) = answered.await else { return };
-                    reader_known(participant, reply_topic, id).await;
-                    let reply = Body([header.as_slice(), &Body::of(&cdr).0].concat());
-                    if let Err(error) = server.async_send_response(id, reply).await {
-                        tracing::warn!(service = name, ?error, "an answer could not be sent");
-                    }
-                });
-            }
+                }
+            };
+            let header_len = if is_writer(&id) { HEADER_LEN } else { 0 };
+            let Some((header, request)) = body.split_at_checked(header_len) else {
+                tracing::warn!(service = name, bytes = body.len(), "a request is shorter than its header");
+                continue;
+            };
+            let (answer, answered) = oneshot::channel::<Vec<u8>>();
+            on_request(&Body::with_header(request), Box::new(move |cdr| drop(answer.send(cdr))));
+            let reply_topic = format!("rr{name}Reply");
+            let (server, participant, header) = (Arc::clone(&server), participant.clone(), header.to_vec());
+            let name = name.clone();
+            tasks.spawn(async move {
+                let Ok(cdr) = answered.await else { return };
+                reader_known(participant, reply_topic, id).await;
+                let reply = Body([header.as_slice(), &Body::of(&cdr).0].concat());
+                if let Err(error) = server.async_send_response(id, reply).await {
+                    tracing::warn!(service = name, ?error, "an answer could not be sent");
+                }
+            });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::shared::Shared;
 use super::transport::{ImageMessage, Incoming};
+use crate::config::CameraTransport;
 use crate::ids::CameraId;
 use crate::runtime::{self, JITTER_SECS};
 use crate::time::Stamp;
@@ -21,8 +22,8 @@ pub(super) struct CameraInput {
 }
 
 impl CameraInput {
-    pub(super) fn new(shared: Arc<Shared>, camera: CameraId, compressed: bool) -> Self {
-        Self { shared, camera, compressed, last: None }
+    pub(super) fn new(shared: Arc<Shared>, camera: CameraId, transport: CameraTransport) -> Self {
+        Self { shared, camera, compressed: transport == CameraTransport::Compressed, last: None }
     }
 
     /// Takes one message, or the reason why it is none.
@@ -83,7 +84,8 @@ impl CameraInput {
             return Ok(());
         }
         let most = self.shared.with_config(|config| config.processing.max_age_secs);
-        if age > most {
+        // 0: never too old.
+        if most > 0.0 && age > most {
             return Err(format!("more than processing.max_age_secs ({most} s) old on arrival"));
         }
         Ok(())

@@ -2,13 +2,14 @@
 
 use super::outputs::Outputs;
 use super::shared::Shared;
+use super::shim::{EnrolTicket, Pending as _};
 use super::transport::{Answer, ImageMessage};
 use crate::config::Config;
 use crate::frame::{Frame, Pixels};
 use crate::ids::CameraId;
 use crate::mailbox::{Taken, Work};
 use crate::people::{People, PersonEvent};
-use crate::pipeline::{EnrolTicket, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::runtime::{self, JITTER_SECS};
 use crate::time::Stamp;
 use crate::wire::messages;
@@ -20,26 +21,29 @@ use std::time::{Duration, Instant};
 /// How long the thread sleeps when nothing comes, before it looks after the gallery.
 const IDLE_TICK: Duration = Duration::from_millis(100);
 /// How often `~/known_people` is repeated when nothing changes.
-const KNOWN_PEOPLE_PERIOD: Duration = Duration::from_secs(60);
+const KNOWN_PEOPLE_PERIOD: Duration = Duration::from_mins(1);
+
+/// What a service does.
+pub(super) type ServiceWork = Box<dyn FnOnce(&mut Perception, Answer) + Send>;
+
+/// The answer of a service that cannot do it, for this reason.
+pub(super) type Refuse = Box<dyn FnOnce(&str) -> Vec<u8> + Send>;
 
 /// Something for the perception thread beside frames.
 pub(super) enum Call {
     /// A service.
     Service {
         /// What to do.
-        work: Box<dyn FnOnce(&mut Perception, Answer) + Send>,
+        work: ServiceWork,
         /// Where the answer goes.
         answer: Answer,
         /// The answer when it cannot be done.
-        refuse: Box<dyn FnOnce(&str) -> Vec<u8> + Send>,
+        refuse: Refuse,
     },
     /// Other parameters.
     Reconfigure(Box<Config>),
     /// The simulated clock was set back.
-    ClockJumped {
-        from: Stamp,
-        to: Stamp,
-    },
+    ClockJumped { from: Stamp, to: Stamp },
 }
 
 impl Call {
@@ -67,7 +71,7 @@ pub(super) struct Perception {
 }
 
 impl Perception {
-    pub(super) const fn new(line: Pipeline, shared: Arc<Shared>, outputs: Outputs) -> Self {
+    pub(super) fn new(line: Pipeline, shared: Arc<Shared>, outputs: Outputs) -> Self {
         let (enrolments, last_frames) = (BTreeMap::new(), BTreeMap::new());
         Self { line, shared, outputs, enrolments, last_frames, latest: None, known: None }
     }
@@ -175,11 +179,10 @@ impl Perception {
         }
         let before = known.replace(format);
         let (camera, width, height) = (&people.camera, people.width, people.height);
-        match before {
-            Some((w, h, was)) => {
-                tracing::warn!("{camera}: images are now {width}x{height} {encoding}, they were {w}x{h} {was}");
-            }
-            None => tracing::info!("{camera}: images of {width}x{height} {encoding}"),
+        if let Some((w, h, was)) = before {
+            tracing::warn!("{camera}: images are now {width}x{height} {encoding}, they were {w}x{h} {was}");
+        } else {
+            tracing::info!("{camera}: images of {width}x{height} {encoding}");
         }
     }
 
@@ -212,19 +215,20 @@ impl Perception {
     fn look_after_gallery(&mut self) {
         for (ticket, result) in self.line.settle(self.image_time()) {
             if let Some(answer) = self.enrolments.remove(&ticket) {
-                answer(super::services::enrolled(result));
+                let () = result;
+                answer(Vec::new());
             }
         }
         let events = self.line.take_events();
         self.publish_events(&events);
         let revision = self.line.revision();
-        let is_news = self.known.is_none_or(|(published, at)| published != revision || at.elapsed() >= KNOWN_PEOPLE_PERIOD);
+        let is_news =
+            self.known.is_none_or(|(published, at)| published != revision || at.elapsed() >= KNOWN_PEOPLE_PERIOD);
         if is_news {
             self.known = Some((revision, runtime::now()));
             let people = self.line.list();
             self.shared.status().gallery.people = people.len();
             let header = messages::Header { stamp: self.shared.clock.now().into(), frame_id: String::new() };
-            let people = people.iter().map(messages::PersonRecord::from).collect();
             self.outputs.known_people(&messages::KnownPeople { header, people });
         }
     }

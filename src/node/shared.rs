@@ -28,14 +28,13 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Status {
     pub(super) cameras: BTreeMap<CameraId, CameraStatus>,
-    pub(super) faces: usize,
     pub(super) gallery: GalleryStatus,
     /// Causes of trouble by their text, and how often each came since the node began.
     causes: BTreeMap<String, u64>,
 }
 
 /// Of one camera.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct CameraStatus {
     /// When the last message came, readable or not.
     pub(super) arrived: Option<Instant>,
@@ -47,12 +46,16 @@ pub(super) struct CameraStatus {
     pub(super) last_failure: Option<String>,
     /// Stamps and clock are not of the same time.
     pub(super) clocks_differ: bool,
+    /// People in the last processed image.
+    pub(super) faces: usize,
 }
 
 /// Of the gallery.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GalleryStatus {
     pub(super) people: usize,
+    /// The file, or that there is none.
+    pub(super) place: String,
     /// Why it could not be written, until it can again.
     pub(super) trouble: Option<String>,
 }

@@ -9,6 +9,7 @@ use ort::ep::{self, ExecutionProvider};
 use ort::session::builder::SessionBuilder;
 use ort::session::{Session, SessionOutputs};
 use ort::value::{TensorElementType, TensorRef, ValueType};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -78,6 +79,16 @@ impl Runtime {
         };
         Ok(Self { environment, config: config.clone() })
     }
+}
+
+/// Where the networks run that were loaded last, by model.
+static PROVIDERS: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::new());
+
+/// The provider that each model's networks were given to, as they were loaded last: `tensorrt`,
+/// `cuda` or `cpu`.
+pub fn providers_in_use() -> Vec<(String, &'static str)> {
+    let providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
+    providers.iter().map(|(model, provider)| (model.clone(), *provider)).collect()
 }
 
 fn start_environment(library: &Path) -> Result<Environment, LoadError> {
@@ -165,6 +176,7 @@ fn session_builder(runtime: &Runtime, model: &str) -> Result<SessionBuilder, Loa
         .unwrap_or_else(ort::Error::recover);
     let provider = register_provider(&mut builder, &runtime.config)?;
     tracing::info!(model, provider, "loading network");
+    PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner).insert(model.to_owned(), provider);
     Ok(builder)
 }
 

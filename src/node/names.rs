@@ -32,7 +32,9 @@ pub struct RosArguments {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// An unknown argument.
-    #[error("--ros-args: {0} is not understood; known: -r from:=to, -p name:=value, --params-file FILE, --log-level LEVEL")]
+    #[error(
+        "--ros-args: {0} is not understood; known: -r from:=to, -p name:=value, --params-file FILE, --log-level LEVEL"
+    )]
     Argument(String),
     /// An argument that needs a value.
     #[error("--ros-args: {0} needs a value after it")]
@@ -41,7 +43,9 @@ pub enum NameError {
     #[error("--ros-args: \"{0}\" lacks \":=\", as in -r image:=/camera/image_raw")]
     NoAssignment(String),
     /// Not a ROS name.
-    #[error("\"{0}\" is not a ROS name: letters, digits and _, parts joined by /, no part starting with a digit, no __")]
+    #[error(
+        "\"{0}\" is not a ROS name: letters, digits and _, parts joined by /, no part starting with a digit, no __"
+    )]
     Name(String),
 }
 
@@ -56,14 +60,19 @@ impl RosArguments {
         while let Some(argument) = rest.next() {
             let mut value = || rest.next().ok_or_else(|| NameError::MissingValue(argument.clone()));
             match argument.as_str() {
-                "--ros-args" | "--" => {}
                 "-r" | "--remap" => found.remap(value()?)?,
                 "-p" | "--param" => found.parameters.push(assignment(value()?)?),
                 "--params-file" => found.params_files.push(value()?.clone()),
                 "--log-level" => found.log_level = Some(value()?.clone()),
-                // They speak of rcl's log, which is not here.
-                "--enable-rosout-logs" | "--disable-rosout-logs" | "--enable-stdout-logs" | "--disable-stdout-logs"
-                | "--enable-external-lib-logs" | "--disable-external-lib-logs" => {}
+                // The latter speak of rcl's log, which is not here.
+                "--ros-args"
+                | "--"
+                | "--enable-rosout-logs"
+                | "--disable-rosout-logs"
+                | "--enable-stdout-logs"
+                | "--disable-stdout-logs"
+                | "--enable-external-lib-logs"
+                | "--disable-external-lib-logs" => {}
                 _ => return Err(NameError::Argument(argument.clone())),
             }
         }
@@ -177,7 +186,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused_by_name() {
-        for (namespace, node, remap) in [("/", "2nd", None), ("a b", "n", None), ("/", "a__b", None), ("/", "n", Some("/a//b"))] {
+        for (namespace, node, remap) in
+            [("/", "2nd", None), ("a b", "n", None), ("/", "a__b", None), ("/", "n", Some("/a//b"))]
+        {
             let remaps: Vec<_> = remap.map(|to| ("image".to_owned(), to.to_owned())).into_iter().collect();
             assert!(matches!(Names::new(namespace, node, remaps), Err(NameError::Name(_))), "{namespace} {node}");
         }
