@@ -32,6 +32,10 @@ pub struct Config {
     pub tracker: TrackerConfig,
     /// Who a face is.
     pub identity: IdentityConfig,
+    /// Where people are kept.
+    pub gallery: GalleryConfig,
+    /// What may be kept, and for how long.
+    pub privacy: PrivacyConfig,
     /// Expressions.
     pub emotion: EmotionConfig,
     /// Who counts as present.
@@ -143,6 +147,26 @@ pub struct IdentityConfig {
     pub min_inter_ocular_px: f64,
 }
 
+/// Where people are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GalleryConfig {
+    /// File of the gallery; empty: `$XDG_STATE_HOME/rostro/gallery.db`.
+    pub path: String,
+}
+
+/// What may be kept, and for how long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrivacyConfig {
+    /// Hours after which a stranger without a name, not seen since, is forgotten.
+    #[schemars(range(min = 0.0, max = 87600.0), extend("dynamic" = true))]
+    pub anonymous_retention_hours: f64,
+    /// Let the service `forget_all` remove everyone at once.
+    #[schemars(extend("dynamic" = true))]
+    pub allow_forget_all: bool,
+}
+
 /// Expressions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -237,6 +261,8 @@ impl Default for Config {
             detector: DetectorConfig::default(),
             tracker: TrackerConfig::default(),
             identity: IdentityConfig::default(),
+            gallery: GalleryConfig::default(),
+            privacy: PrivacyConfig::default(),
             emotion: EmotionConfig::default(),
             people: PeopleConfig::default(),
             output: OutputConfig::default(),
@@ -275,6 +301,12 @@ impl Default for IdentityConfig {
             looks_hz: 5.0,
             min_inter_ocular_px: 16.0,
         }
+    }
+}
+
+impl Default for PrivacyConfig {
+    fn default() -> Self {
+        Self { anonymous_retention_hours: 24.0, allow_forget_all: false }
     }
 }
 

@@ -84,12 +84,13 @@ impl fmt::Display for CameraId {
     }
 }
 
+/// Odd, not divisible by 13, so it is a unit modulo 26^N.
+const FACTOR: u128 = 129_067_431_887;
+const SHIFT: u128 = 7_919_993;
+
 /// Writes `number` with `N` letters. The number is first permuted over all 26^N ids (multiplied by
 /// a unit modulo 26^N and shifted), so that neighbours look nothing alike and no id comes twice.
 fn letters<const N: usize>(number: u64) -> [u8; N] {
-    // Odd, not divisible by 13, so it is a unit modulo 26^N.
-    const FACTOR: u128 = 129_067_431_887;
-    const SHIFT: u128 = 7_919_993;
     let size = 26_u128.pow(N as u32);
     let mut rest = (u128::from(number) * FACTOR + SHIFT) % size;
     let mut text = [b'a'; N];
@@ -100,6 +101,29 @@ fn letters<const N: usize>(number: u64) -> [u8; N] {
     text
 }
 
+/// The number that [`letters`] wrote.
+fn number<const N: usize>(text: [u8; N]) -> u64 {
+    let size = 26_u128.pow(N as u32);
+    let shifted = text.iter().fold(0, |value, letter| value * 26 + u128::from(letter - b'a'));
+    let permuted = (shifted + size - SHIFT % size) % size;
+    // The units modulo 26^N are a group of (1/2) * (12/13) * 26^N members (Euler), so this power of
+    // the factor is its inverse.
+    let inverse = power(FACTOR % size, size / 26 * 12 - 1, size);
+    (permuted * inverse % size) as u64
+}
+
+fn power(base: u128, exponent: u128, modulus: u128) -> u128 {
+    let (mut result, mut square, mut rest) = (1, base, exponent);
+    while rest > 0 {
+        if rest % 2 == 1 {
+            result = result * square % modulus;
+        }
+        square = square * square % modulus;
+        rest /= 2;
+    }
+    result
+}
+
 macro_rules! letter_id {
     ($name:ident, $len:literal, $kind:literal, $expected:literal) => {
         impl $name {
@@ -107,6 +131,11 @@ macro_rules! letter_id {
             /// space of ids is used up.
             pub fn from_counter(number: u64) -> Self {
                 Self(letters::<$len>(number))
+            }
+
+            /// The running number, whoever counted.
+            pub fn number(self) -> u64 {
+                number(self.0)
             }
 
             /// Reads an id.
@@ -154,6 +183,16 @@ mod tests {
         let id = PersonId::from_counter(41);
         assert_eq!(PersonId::parse(id.as_str()).unwrap(), id);
         assert!(id.as_str().bytes().all(|b| b.is_ascii_lowercase()) && id.as_str().len() == 8);
+    }
+
+    #[test]
+    fn an_id_tells_its_number() {
+        for counted in [0, 1, 2, 26, 41, 1_000_003, 11_881_375] {
+            assert_eq!(FaceId::from_counter(counted).number(), counted);
+            assert_eq!(PersonId::from_counter(counted).number(), counted);
+        }
+        let last = 26_u64.pow(8) - 1;
+        assert_eq!(PersonId::from_counter(last).number(), last);
     }
 
     #[test]

@@ -272,12 +272,26 @@ impl Identifier {
         self.presence.close();
     }
 
-    /// Removes everything about a person who was removed from the gallery.
-    pub fn forget(&mut self, person: PersonId) {
-        for face in self.faces.values_mut() {
+    /// Removes everything about a person who was removed from the gallery, and says which faces were
+    /// theirs.
+    pub fn forget(&mut self, person: PersonId) -> Vec<FaceId> {
+        let mut theirs = Vec::new();
+        for (face_id, face) in &mut self.faces {
+            if face.evidence.decided() == Some(person) {
+                theirs.push(*face_id);
+            }
             face.evidence.forget(person);
         }
         self.presence.forget(person);
+        theirs
+    }
+
+    /// What spoke for `absorb` speaks for `keep` from now on: the two were merged in the gallery.
+    pub fn merge(&mut self, keep: PersonId, absorb: PersonId) {
+        for face in self.faces.values_mut() {
+            face.evidence.merge(keep, absorb);
+        }
+        self.presence.merge(keep, absorb);
     }
 
     /// Of several faces with one name the one in view keeps it, and the surest of those; it takes

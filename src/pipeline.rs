@@ -1,14 +1,19 @@
 //! The line itself: the only module that knows the order of the stages.
 
+mod operations;
+
+use operations::Enrolment;
+pub use operations::{EnrolAs, EnrolRequest, EnrolTicket, Enrolled, OperationError};
+
 use crate::align::{self, AlignedCrop, AlignmentPoints, PointScheme};
 use crate::config::Config;
 use crate::detect::{Detection, FaceDetector};
 use crate::embed::{Embedding, FaceEmbedder, ModelTag};
 use crate::emotion::{EmotionClassifier, EmotionScores};
 use crate::frame::{DecodeError, Decoder, Frame, ImageView, Pixels};
-use crate::gallery::{GalleryError, MemoryGallery};
+use crate::gallery::{GalleryError, LiveLooks, MemoryGallery, StoredGallery};
 use crate::geometry::Point;
-use crate::ids::{CameraId, PersonId};
+use crate::ids::CameraId;
 use crate::inference::InferenceError;
 use crate::landmarks::{ShapePredictor, eye_centres};
 use crate::model::manifest::{Alignment, Similarity};
@@ -70,31 +75,15 @@ pub enum PipelineError {
     Gallery(#[from] GalleryError),
 }
 
-/// Why a picture could not teach us a person.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum EnrolError {
-    /// The picture could not be processed.
-    #[error(transparent)]
-    Pipeline(#[from] PipelineError),
-    /// Identity is switched off.
-    #[error("nobody can be enrolled while identity.enabled is false")]
-    IdentityOff,
-    /// Nobody in it.
-    #[error("no face found in the picture")]
-    NoFace,
-    /// A face, but no usable one.
-    #[error("the largest face ({width_px:.0} px wide) is too small, turned or cut off to learn from")]
-    Unfit {
-        /// Width of its box, pixels.
-        width_px: f32,
-    },
-}
-
 /// Images in, people out, one call per frame.
 pub struct Pipeline {
     config: Config,
     stages: Stages,
-    gallery: MemoryGallery,
+    gallery: StoredGallery,
+    looks: LiveLooks,
+    enrolments: Vec<Enrolment>,
+    next_ticket: u64,
+    operation_events: Vec<PersonEvent>,
     face_ids: FaceCounter,
     cameras: BTreeMap<CameraId, Camera>,
     decoder: Decoder,
@@ -142,7 +131,11 @@ impl Pipeline {
         let nobody = || ModelTag::new("none", "");
         let model = stages.embedding.as_ref().map_or_else(nobody, |stage| stage.embedder.model().clone());
         Self {
-            gallery: MemoryGallery::new(model, 0),
+            gallery: StoredGallery::in_memory(model),
+            looks: LiveLooks::default(),
+            enrolments: Vec::new(),
+            next_ticket: 0,
+            operation_events: Vec::new(),
             config,
             stages,
             face_ids: FaceCounter::default(),
@@ -157,7 +150,7 @@ impl Pipeline {
 
     /// The people that can be recognised.
     pub const fn gallery(&self) -> &MemoryGallery {
-        &self.gallery
+        self.gallery.memory()
     }
 
     /// What changed with the last processed frame.
@@ -187,6 +180,7 @@ impl Pipeline {
         }));
         measure(&mut self.stages, image, points, wanted, features, observations)?;
         camera.tracker.update(frame.stamp, observations, tracks);
+        self.looks.take(&frame.camera, frame.stamp, tracks, observations);
         let mut people = People {
             camera: frame.camera.clone(),
             stamp: frame.stamp,
@@ -198,7 +192,7 @@ impl Pipeline {
             latency_nanos: 0,
             people: Vec::new(),
         };
-        camera.identifier.decide(tracks, observations, &self.gallery, &mut people, &mut self.events)?;
+        camera.identifier.decide(tracks, observations, self.gallery.memory(), &mut people, &mut self.events)?;
         self.frame_seq += 1;
         Ok(self.people.insert(people))
     }
@@ -217,23 +211,6 @@ impl Pipeline {
         wanted.extend(0..detections.len());
         measure(&mut self.stages, image, points, wanted, features, observations)?;
         Ok(std::mem::take(observations))
-    }
-
-    /// Learns the largest face of a picture as one more look at the person called `name`.
-    ///
-    /// # Errors
-    /// [`EnrolError`] says why the picture teaches nothing.
-    pub fn enrol_picture(&mut self, name: &str, picture: &Pixels<'_>) -> Result<PersonId, EnrolError> {
-        if self.stages.embedding.is_none() {
-            return Err(EnrolError::IdentityOff);
-        }
-        let looks = self.examine(picture)?;
-        let size = |look: &Observation| look.detection.bbox.area();
-        let largest = looks.into_iter().max_by(|a, b| size(a).total_cmp(&size(b))).ok_or(EnrolError::NoFace)?;
-        let width_px = largest.detection.bbox.width();
-        let is_fit = is_fit(&largest, &self.config);
-        let embedding = largest.embedding.filter(|_| is_fit).ok_or(EnrolError::Unfit { width_px })?;
-        Ok(self.gallery.enrol(name, &embedding, largest.quality).map_err(PipelineError::from)?)
     }
 }
 

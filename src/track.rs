@@ -75,6 +75,9 @@ pub trait Tracker: Send {
 
     /// Forgets every track (but never reuses a face id).
     fn reset(&mut self);
+
+    /// Forgets one face with its appearance; in the next frame it is a new one.
+    fn forget(&mut self, face: FaceId);
 }
 
 /// Where face ids come from: one counter, shared by the trackers of all cameras.

@@ -14,8 +14,9 @@ use crate::demo::{ScoredLine, story};
 use crate::frame::{EncodedPixels, Pixels};
 use crate::model::pictures::demo_pictures;
 use crate::model::store::{InstallOptions, Installed, ModelStore};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{EnrolAs, Pipeline};
 use crate::replay::{self, Inputs, Outputs};
+use crate::time::Stamp;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,8 @@ fn enrol(line: &mut Pipeline, pictures: &Installed) -> anyhow::Result<()> {
     let path = pictures.path(ENROLLED_FROM)?;
     let data = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let picture = Pixels::Encoded(EncodedPixels { format: "", data: &data });
-    line.enrol_picture(ENROLLED_NAME, &picture)
+    let who = EnrolAs { name: ENROLLED_NAME.to_owned(), ..EnrolAs::default() };
+    line.enrol_pictures(&who, [(picture, Stamp::default(), ENROLLED_FROM.to_owned())])
         .with_context(|| format!("cannot learn {ENROLLED_NAME} from {}", path.display()))?;
     Ok(())
 }

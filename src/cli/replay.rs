@@ -7,8 +7,9 @@ use super::{Outcome, Output};
 use crate::assembly;
 use crate::config::Config;
 use crate::frame::{EncodedPixels, Pixels};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{EnrolAs, Pipeline};
 use crate::replay::{self, Inputs, Outputs, PersonSummary, ReplaySummary};
+use crate::time::Stamp;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -129,15 +130,18 @@ fn name_of(part: Option<&std::ffi::OsStr>) -> anyhow::Result<String> {
 fn load_line(config: &Config, friends: &[Friend]) -> anyhow::Result<Pipeline> {
     let mut line = assembly::load_pipeline(config, &mut StderrProgress::default())?;
     for Friend { name, pictures } in friends {
-        let mut learned = 0;
+        let mut looks = Vec::new();
         for path in pictures {
             let data = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            match line.enrol_picture(name, &Pixels::Encoded(EncodedPixels { format: "", data: &data })) {
-                Ok(_) => learned += 1,
+            let picture = Pixels::Encoded(EncodedPixels { format: "", data: &data });
+            match line.look_at_picture(&picture, Stamp::default(), path.display().to_string()) {
+                Ok(look) => looks.push(look),
                 Err(error) => tracing::warn!("{} teaches nothing about {name}: {error}", path.display()),
             }
         }
-        anyhow::ensure!(learned > 0, "none of the {} pictures of {name} shows a usable face", pictures.len());
+        anyhow::ensure!(!looks.is_empty(), "none of the {} pictures of {name} shows a usable face", pictures.len());
+        let who = EnrolAs { name: name.clone(), force: true, ..EnrolAs::default() };
+        line.enrol_looks(&who, &looks).with_context(|| format!("cannot learn {name}"))?;
     }
     Ok(line)
 }

@@ -139,6 +139,16 @@ impl Evidence {
         self.decided = self.decided.filter(|decided| *decided != person);
     }
 
+    /// Takes `absorb` for `keep`: the stronger evidence for either counts.
+    pub(super) fn merge(&mut self, keep: PersonId, absorb: PersonId) {
+        if let Some(absorbed) = self.people.remove(&absorb) {
+            let support = self.people.entry(keep).or_insert(absorbed);
+            support.log_odds = support.log_odds.max(absorbed.log_odds);
+            support.agreeing = support.agreeing.max(absorbed.agreeing);
+        }
+        self.decided = self.decided.map(|decided| if decided == absorb { keep } else { decided });
+    }
+
     /// Whether a look is worth the time in every frame.
     pub(super) fn is_open(&self, scale: &Scale) -> bool {
         match self.verdict(scale) {

@@ -59,6 +59,18 @@ impl Presence {
         }
     }
 
+    /// `absorb` is `keep` from now on; of two visits the later one goes on.
+    pub(super) fn merge(&mut self, keep: PersonId, absorb: PersonId) {
+        for known in self.faces.values_mut().filter(|known| **known == Some(absorb)) {
+            *known = Some(keep);
+        }
+        let Some(absorbed) = self.visits.remove(&absorb) else { return };
+        let visit = self.visits.entry(keep).or_insert_with(|| absorbed.clone());
+        if absorbed.last_seen > visit.last_seen {
+            *visit = absorbed;
+        }
+    }
+
     /// The face that last bore a person's name.
     pub(super) fn bearer(&self, person: PersonId) -> Option<FaceId> {
         self.visits.get(&person).map(|visit| visit.face_id)

@@ -242,6 +242,10 @@ impl Tracker for SortTracker {
         self.tracks.clear();
         self.now = None;
     }
+
+    fn forget(&mut self, face: FaceId) {
+        self.tracks.retain(|track| track.face_id != face);
+    }
 }
 
 impl LiveTrack {

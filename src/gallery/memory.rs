@@ -1,0 +1,317 @@
+//! The gallery that searches: everything in memory, changed one [`Change`] at a time.
+
+use super::change::Change;
+use super::matrix::{Matrix, Row, dot};
+use super::record::{Kind, PersonRecord, Reference, Standing};
+use super::{Candidate, Gallery, GalleryError};
+use crate::embed::{Embedding, EmbeddingError, ModelTag};
+use crate::ids::PersonId;
+use crate::time::Stamp;
+use std::collections::BTreeMap;
+
+/// People whose references are compared for [`MemoryGallery::impostors`].
+const IMPOSTOR_PEOPLE: usize = 64;
+/// People that one gallery will hardly count through.
+const COUNTED_IDS: u64 = 1_000_000_000;
+
+/// A [`Gallery`] in memory: exact search over one contiguous matrix of references.
+///
+/// Biometric data: deliberately without `Debug`.
+pub struct MemoryGallery {
+    model: ModelTag,
+    matrix: Matrix,
+    people: BTreeMap<PersonId, PersonRecord>,
+    aliases: BTreeMap<PersonId, PersonId>,
+    next_person: u64,
+}
+
+/// Cosines between references of different people of one gallery.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Impostors {
+    /// Pairs compared.
+    pub count: u64,
+    /// Their mean cosine; 0 without pairs.
+    pub mean: f32,
+    /// Standard deviation; 0 without pairs.
+    pub sd: f32,
+}
+
+impl MemoryGallery {
+    /// An empty gallery for embeddings of one network. `first_person` numbers the next person: one
+    /// past the last number ever used, as ids are never given twice.
+    pub fn new(model: ModelTag, first_person: u64) -> Self {
+        Self {
+            model,
+            matrix: Matrix::default(),
+            people: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            next_person: first_person,
+        }
+    }
+
+    /// One more reference of the person with this name, or of a new person when there is none.
+    /// `quality` is the look's fitness for recognition, 0..=1.
+    ///
+    /// # Errors
+    /// [`GalleryError`] when the embedding does not fit the gallery; nothing is changed then.
+    pub fn enrol(&mut self, name: &str, look: &Embedding, quality: f32) -> Result<PersonId, GalleryError> {
+        let reference = Reference { look: look.clone(), quality, stamp: Stamp::default(), source: String::new() };
+        let references = vec![reference];
+        if let Some(person) = self.person_named(name) {
+            self.commit(&Change::Learn { person, references, name: None, consent: None })?;
+            return Ok(person);
+        }
+        let (person, next_person) = self.next_id();
+        let record = PersonRecord::new(person, Kind::Person, Stamp::default());
+        let record = PersonRecord { name: Some(name.to_owned()), ..record };
+        self.commit(&Change::Create { record, references, next_person })?;
+        Ok(person)
+    }
+
+    /// Gives a person another name, or none.
+    ///
+    /// # Errors
+    /// [`GalleryError::UnknownPerson`].
+    pub fn rename(&mut self, person: PersonId, name: Option<&str>) -> Result<(), GalleryError> {
+        self.commit(&Change::Name { person, name: name.map(str::to_owned) })
+    }
+
+    /// Removes everything about a person and returns how many references that were.
+    ///
+    /// # Errors
+    /// [`GalleryError::UnknownPerson`].
+    pub fn forget(&mut self, person: PersonId) -> Result<usize, GalleryError> {
+        let references = self.record(person)?.references as usize;
+        self.commit(&Change::Forget { person })?;
+        Ok(references)
+    }
+
+    /// Whether a change is possible.
+    ///
+    /// # Errors
+    /// [`GalleryError`] saying why not.
+    pub fn check(&self, change: &Change) -> Result<(), GalleryError> {
+        match change {
+            Change::Create { references, .. } => self.check_looks(references),
+            Change::Learn { person, references, .. } => {
+                self.record(*person)?;
+                self.check_looks(references)
+            }
+            Change::Merge { keep, absorb } => {
+                self.record(*keep)?;
+                self.record(*absorb)?;
+                if keep == absorb { Err(GalleryError::SamePerson(*keep)) } else { Ok(()) }
+            }
+            Change::Name { person, .. } | Change::Forget { person } | Change::Seen { person, .. } => {
+                self.record(*person).map(|_| ())
+            }
+            Change::ForgetAll => Ok(()),
+        }
+    }
+
+    /// Makes a change that [`Self::check`] has found possible.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Create { record, references, next_person } => {
+                self.next_person = self.next_person.max(*next_person);
+                self.insert(record.clone());
+                self.push(record.person_id, references);
+            }
+            Change::Learn { person, references, name, consent } => {
+                self.push(*person, references);
+                if let Some(record) = self.people.get_mut(person) {
+                    record.learn(name.as_deref(), *consent);
+                }
+            }
+            Change::Name { person, name } => {
+                if let Some(record) = self.people.get_mut(person) {
+                    record.rename(name.clone());
+                }
+            }
+            Change::Merge { keep, absorb } => self.merge(*keep, *absorb),
+            Change::Forget { person } => {
+                self.matrix.remove(*person);
+                self.remove_record(*person);
+            }
+            Change::ForgetAll => {
+                self.matrix.clear();
+                self.people.clear();
+                self.aliases.clear();
+            }
+            Change::Seen { person, last_seen, encounters, expires } => {
+                if let Some(record) = self.people.get_mut(person) {
+                    record.see(*last_seen, *encounters, *expires);
+                }
+            }
+        }
+    }
+
+    /// The id of a person to come, and the number of the one after.
+    pub(super) fn next_id(&self) -> (PersonId, u64) {
+        let numbered = (self.next_person..).map(|number| (PersonId::from_counter(number), number + 1));
+        let mut free = numbered.filter(|(id, _)| !self.knows(*id));
+        free.next().unwrap_or((PersonId::from_counter(self.next_person), self.next_person + 1))
+    }
+
+    /// Number of the person to come after one with this id, which another gallery gave. Ids that
+    /// counting will hardly reach leave the counter alone.
+    pub(super) fn number_after(&self, id: PersonId) -> u64 {
+        let next = id.number() + 1;
+        let is_near = (self.next_person..self.next_person + COUNTED_IDS).contains(&next);
+        if is_near { next } else { self.next_person }
+    }
+
+    /// Whether this id or alias is taken.
+    pub(super) fn knows(&self, id: PersonId) -> bool {
+        self.people.contains_key(&id) || self.aliases.contains_key(&id)
+    }
+
+    /// The first person with this name, in the order of ids.
+    pub fn person_named(&self, name: &str) -> Option<PersonId> {
+        self.people.values().find(|record| record.name.as_deref() == Some(name)).map(|record| record.person_id)
+    }
+
+    /// The person with this id or alias.
+    ///
+    /// # Errors
+    /// [`GalleryError::UnknownPerson`].
+    pub fn resolve(&self, id: PersonId) -> Result<PersonId, GalleryError> {
+        let person = self.aliases.get(&id).copied().unwrap_or(id);
+        if self.people.contains_key(&person) { Ok(person) } else { Err(GalleryError::UnknownPerson(id)) }
+    }
+
+    /// Everyone, in the order of ids.
+    pub fn people(&self) -> impl Iterator<Item = &PersonRecord> {
+        self.people.values()
+    }
+
+    /// What is known about a person.
+    ///
+    /// # Errors
+    /// [`GalleryError::UnknownPerson`].
+    pub fn record(&self, person: PersonId) -> Result<&PersonRecord, GalleryError> {
+        self.people.get(&person).ok_or(GalleryError::UnknownPerson(person))
+    }
+
+    /// A person's references, in the order of their enrolment.
+    pub fn references(&self, person: PersonId) -> Vec<Reference> {
+        let own = self.matrix.rows().filter(|(row, _)| row.person == person);
+        own.filter_map(|(row, unit)| {
+            let look = Embedding::new(unit.to_vec(), self.model.clone()).ok()?;
+            Some(Reference { look, quality: row.quality, stamp: row.stamp, source: row.source.to_string() })
+        })
+        .collect()
+    }
+
+    /// Cosine of a look to a person's best reference.
+    ///
+    /// # Errors
+    /// [`GalleryError`] when the person is unknown or the look does not fit the gallery.
+    pub fn similarity_to(&self, person: PersonId, look: &Embedding) -> Result<f32, GalleryError> {
+        self.record(person)?;
+        self.check_look(look, self.matrix.dimensions().unwrap_or(look.unit().len()))?;
+        let own = self.matrix.rows().filter(|(row, _)| row.person == person);
+        Ok(own.map(|(_, unit)| dot(unit, look.unit())).fold(-1.0, f32::max).min(1.0))
+    }
+
+    /// The network whose embeddings are kept here.
+    pub const fn model(&self) -> &ModelTag {
+        &self.model
+    }
+
+    /// Bytes that references take.
+    pub const fn bytes(&self) -> usize {
+        self.matrix.bytes()
+    }
+
+    fn commit(&mut self, change: &Change) -> Result<(), GalleryError> {
+        self.check(change)?;
+        self.apply(change);
+        Ok(())
+    }
+
+    fn check_looks(&self, references: &[Reference]) -> Result<(), GalleryError> {
+        let first = references.first().ok_or(GalleryError::NoLooks)?;
+        let expected = self.matrix.dimensions().unwrap_or(first.look.unit().len());
+        references.iter().try_for_each(|reference| self.check_look(&reference.look, expected))
+    }
+
+    fn check_look(&self, look: &Embedding, expected: usize) -> Result<(), GalleryError> {
+        if *look.model() != self.model {
+            let (left, right) = (look.model().clone(), self.model.clone());
+            return Err(EmbeddingError::DifferentModels { left, right }.into());
+        }
+        let actual = look.unit().len();
+        if actual == expected { Ok(()) } else { Err(GalleryError::WrongLength { expected, actual }) }
+    }
+
+    fn insert(&mut self, record: PersonRecord) {
+        self.aliases.extend(record.aliases.iter().map(|alias| (*alias, record.person_id)));
+        self.people.insert(record.person_id, PersonRecord { references: 0, ..record });
+    }
+
+    fn push(&mut self, person: PersonId, references: &[Reference]) {
+        for Reference { look, quality, stamp, source } in references {
+            let row = Row { person, quality: *quality, stamp: *stamp, source: source.as_str().into() };
+            self.matrix.push(row, look.unit());
+        }
+        if let Some(record) = self.people.get_mut(&person) {
+            record.references += references.len() as u32;
+        }
+    }
+
+    fn merge(&mut self, keep: PersonId, absorb: PersonId) {
+        let Some(absorbed) = self.remove_record(absorb) else { return };
+        self.matrix.reassign(absorb, keep);
+        let Some(kept) = self.people.get_mut(&keep) else { return };
+        kept.absorb(absorbed);
+        self.aliases.extend(kept.aliases.iter().map(|alias| (*alias, keep)));
+    }
+
+    fn remove_record(&mut self, person: PersonId) -> Option<PersonRecord> {
+        self.aliases.retain(|_, owner| *owner != person);
+        self.people.remove(&person)
+    }
+}
+
+impl Gallery for MemoryGallery {
+    fn search(&self, probe: &Embedding, limit: usize) -> Result<Vec<Candidate>, GalleryError> {
+        self.check_look(probe, self.matrix.dimensions().unwrap_or(probe.unit().len()))?;
+        Ok(self.matrix.nearest(probe.unit(), limit))
+    }
+
+    fn name(&self, person: PersonId) -> Option<&str> {
+        self.people.get(&person)?.name.as_deref()
+    }
+
+    fn standing(&self, person: PersonId) -> Option<Standing> {
+        self.people.get(&person).map(PersonRecord::standing)
+    }
+
+    fn len(&self) -> usize {
+        self.people.len()
+    }
+
+    /// By the first reference of each of at most 64 people.
+    fn impostors(&self) -> Impostors {
+        let mut firsts: BTreeMap<PersonId, &[f32]> = BTreeMap::new();
+        for (row, unit) in self.matrix.rows() {
+            if firsts.len() < IMPOSTOR_PEOPLE || firsts.contains_key(&row.person) {
+                firsts.entry(row.person).or_insert(unit);
+            }
+        }
+        let firsts: Vec<&[f32]> = firsts.into_values().collect();
+        let pairs = firsts.iter().enumerate().flat_map(|(at, a)| firsts[..at].iter().map(move |b| dot(a, b)));
+        let cosines: Vec<f32> = pairs.collect();
+        if cosines.is_empty() {
+            return Impostors::default();
+        }
+        let count = cosines.len() as f32;
+        let mean = cosines.iter().sum::<f32>() / count;
+        let variance = cosines.iter().map(|cosine| (cosine - mean).powi(2)).sum::<f32>() / count;
+        Impostors { count: cosines.len() as u64, mean, sd: variance.sqrt() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
