@@ -7,7 +7,7 @@
 mod file;
 pub mod parameters;
 
-pub use file::{NODE_NAME, is_ros_parameter};
+pub use file::{NODE_NAME, is_ros_parameter, parameters_in};
 
 use crate::geometry::UnitInterval;
 use crate::ids::CameraId;

@@ -11,8 +11,10 @@
 
 mod diagnostics;
 mod input;
+pub mod lifecycle;
 pub mod names;
 mod outputs;
+pub mod parameters;
 mod perception;
 mod services;
 mod shared;

@@ -6,8 +6,10 @@
 
 pub mod cdr;
 pub mod image;
+pub mod lifecycle;
 pub mod messages;
 mod outgoing;
+pub mod parameters;
 mod schema;
 pub mod services;
 pub mod standard;

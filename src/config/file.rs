@@ -24,17 +24,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming a key that is unknown, of the wrong type or out of range.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        let tree: Option<Value> = serde_saphyr::from_str(text).map_err(|e| ConfigError::Shape(e.to_string()))?;
-        let mut changes = Vec::new();
-        match tree {
-            Some(Value::Object(tree)) => {
-                for section in own_sections(tree)? {
-                    changes.extend(flatten(&section)?);
-                }
-            }
-            None | Some(Value::Null) => {}
-            Some(_) => return Err(ConfigError::Shape("expected parameters as `name: value` lines".into())),
-        }
+        let mut changes = parameters_in(text)?;
         changes.retain(|(name, _)| !is_ros_parameter(name));
         Self::default().with_overrides(&changes)
     }
@@ -65,6 +55,40 @@ impl Config {
         }
         text
     }
+}
+
+/// What a file sets, unchecked, in the order in which it counts; also what is ROS's own, such as
+/// `use_sim_time`. See [`Config::from_yaml`].
+///
+/// # Errors
+/// [`ConfigError::Shape`] when it is no YAML, or holds nothing for one node.
+pub fn parameters_in(text: &str) -> Result<Vec<(String, ParameterValue)>, ConfigError> {
+    let mut found = Vec::new();
+    match yaml(text)? {
+        Value::Object(tree) => {
+            for section in own_sections(tree)? {
+                found.extend(flatten(&section)?);
+            }
+        }
+        Value::Null => {}
+        _ => return Err(ConfigError::Shape("expected parameters as `name: value` lines".into())),
+    }
+    Ok(found)
+}
+
+impl ParameterValue {
+    /// A single value as YAML has it, such as that of `-p name:=value`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Shape`] when it is no YAML.
+    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+        Ok(Self::from_json(&yaml(text)?))
+    }
+}
+
+fn yaml(text: &str) -> Result<Value, ConfigError> {
+    let value: Option<Value> = serde_saphyr::from_str(text).map_err(|e| ConfigError::Shape(e.to_string()))?;
+    Ok(value.unwrap_or_default())
 }
 
 /// The sections of a ROS 2 parameter file that are for this node, the most general first; the tree

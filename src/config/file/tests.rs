@@ -69,3 +69,28 @@ fn the_written_file_documents_every_parameter() {
     );
     assert!(text.lines().all(|line| line.chars().count() <= 100));
 }
+
+#[test]
+fn single_values_have_the_types_that_ros_gives_them() {
+    let of = |text: &str| ParameterValue::from_yaml(text).unwrap();
+    assert_eq!(of("true"), ParameterValue::Bool(true));
+    assert_eq!(of("3"), ParameterValue::Integer(3));
+    assert_eq!(of("3.0"), ParameterValue::Double(3.0));
+    assert_eq!(of("cuda"), ParameterValue::String("cuda".into()));
+    assert_eq!(of("'3'"), ParameterValue::String("3".into()));
+    assert_eq!(of("[left, right]"), ParameterValue::StringArray(vec!["left".into(), "right".into()]));
+    assert_eq!(of(""), ParameterValue::NotSet);
+    assert!(ParameterValue::from_yaml("[").is_err());
+}
+
+#[test]
+fn a_file_tells_also_what_is_ros_s_own() {
+    let found = parameters_in("/**:\n  ros__parameters: {use_sim_time: true, tracker: {coast_secs: 2.0}}\n").unwrap();
+    assert_eq!(
+        found,
+        [
+            ("tracker.coast_secs".to_owned(), ParameterValue::Double(2.0)),
+            ("use_sim_time".to_owned(), ParameterValue::Bool(true)),
+        ]
+    );
+}
