@@ -390,6 +390,8 @@ mod tests {
             uncertain: false,
             probabilities: [0.125; 8],
             raw: None,
+            valence: 0.0,
+            arousal: 0.0,
         });
         assert_eq!(draw(3, 2, ChannelOrder::Rgb, vec![odd.clone()]).dimensions(), (3, 2));
         assert_eq!(draw(2000, 1, ChannelOrder::Rgb, vec![odd]).dimensions(), (640, 1));
@@ -405,6 +407,8 @@ mod tests {
             uncertain: false,
             probabilities: [0.125; 8],
             raw: None,
+            valence: 0.0,
+            arousal: 0.0,
         });
         assert_eq!(label_lines(&named), ["Jörg  97 %", "happiness  83 %"]);
         let pending = label_lines(&person(IdentityState::Pending, bbox));

@@ -59,7 +59,9 @@ fn load_stages(
     if config.emotion.enabled && !config.emotion.model.is_empty() {
         let model = find(&config.emotion.model, Role::Emotion)?;
         let classifier = Box::new(OnnxEmotionClassifier::load(runtime, &model)?);
-        stages.emotion = Some(EmotionStage { classifier, alignment: alignment_of(&model, scheme)? });
+        let output = model.manifest.emotion.as_ref().context("a classifier's manifest lacks [emotion]")?;
+        let prior = output.prior();
+        stages.emotion = Some(EmotionStage { classifier, alignment: alignment_of(&model, scheme)?, prior });
     }
     Ok(stages)
 }

@@ -173,8 +173,23 @@ pub struct PrivacyConfig {
 pub struct EmotionConfig {
     /// Off: no expression is read.
     pub enabled: bool,
+    /// Cameras whose faces are read; empty: all.
+    pub cameras: Vec<CameraId>,
     /// Manifest name or path of the classifier; empty: none.
     pub model: String,
+    /// Readings per second and face.
+    #[schemars(range(min = 0.1, max = 100.0))]
+    pub rate_hz: f64,
+    /// Time after which the filter has forgotten two thirds of what it saw.
+    #[schemars(range(min = 0.05, max = 60.0))]
+    pub smoothing_secs: f64,
+}
+
+impl EmotionConfig {
+    /// Whether the faces of this camera are read, if there is a model.
+    pub fn is_on(&self, camera: &CameraId) -> bool {
+        self.enabled && (self.cameras.is_empty() || self.cameras.contains(camera))
+    }
 }
 
 /// Who counts as present.
@@ -312,7 +327,7 @@ impl Default for PrivacyConfig {
 
 impl Default for EmotionConfig {
     fn default() -> Self {
-        Self { enabled: true, model: String::new() }
+        Self { enabled: true, cameras: Vec::new(), model: String::new(), rate_hz: 10.0, smoothing_secs: 1.5 }
     }
 }
 
@@ -404,6 +419,13 @@ impl Config {
                 parameter: "cameras".into(),
                 value: format!("{:?}", self.cameras.iter().map(CameraId::as_str).collect::<Vec<_>>()),
                 allowed: "at least one name, none of them twice".into(),
+            });
+        }
+        if let Some(stranger) = self.emotion.cameras.iter().find(|camera| !self.cameras.contains(camera)) {
+            return Err(ConfigError::Range {
+                parameter: "emotion.cameras".into(),
+                value: format!("{:?}", stranger.as_str()),
+                allowed: "names out of cameras".into(),
             });
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! From tracks to people: who each face is, decided over time, and what its expression says.
 
 mod evidence;
+mod expression;
 mod presence;
 
 use crate::config::Config;
@@ -12,6 +13,8 @@ use crate::model::manifest::Similarity;
 use crate::time::Stamp;
 use crate::track::{Observation, Track, TrackState};
 use evidence::{Evidence, Scale, Verdict};
+pub use expression::ExpressionFilter;
+use expression::{Expression, Sight};
 use presence::Presence;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -65,6 +68,10 @@ pub struct EmotionReading {
     pub probabilities: [f32; 8],
     /// This frame's distribution, when it was measured.
     pub raw: Option<[f32; 8]>,
+    /// Unpleasant to pleasant, -1..=1: from the smoothed distribution.
+    pub valence: f32,
+    /// Calm to excited, -1..=1: from the smoothed distribution.
+    pub arousal: f32,
 }
 
 /// One person as seen in one frame.
@@ -190,6 +197,7 @@ const NEARER: f32 = 1.2;
 /// none is lost for one, and no two faces in view bear the same name.
 pub struct Identifier {
     scale: Option<Scale>,
+    expressions: Option<ExpressionFilter>,
     secs_between_looks: f64,
     faces: BTreeMap<FaceId, Face>,
     order: Vec<FaceId>,
@@ -204,11 +212,13 @@ struct Face {
     quality: f32,
     last_look: Option<Stamp>,
     looks: u32,
+    expression: Expression,
 }
 
 impl Identifier {
-    /// Without `similarity`, the scale of the embedder in use, every face stays unknown.
-    pub fn new(config: &Config, similarity: Option<Similarity>) -> Self {
+    /// Without `similarity`, the scale of the embedder in use, every face stays unknown; without
+    /// `expressions` no expression is read.
+    pub fn new(config: &Config, similarity: Option<Similarity>, expressions: Option<ExpressionFilter>) -> Self {
         let scale = similarity.map(|mut similarity| {
             if let Some(margin) = config.identity.min_margin {
                 similarity.min_margin = margin.get() as f32;
@@ -217,6 +227,7 @@ impl Identifier {
         });
         Self {
             scale,
+            expressions,
             secs_between_looks: 1.0 / config.identity.looks_hz.max(0.0),
             faces: BTreeMap::new(),
             order: Vec::new(),
@@ -233,6 +244,14 @@ impl Identifier {
         };
         let is_due = stamp.secs_since(*last_look) >= (1.0 - PUNCTUALITY) * self.secs_between_looks;
         is_due || (evidence.is_open(scale) && *looks < EAGER_LOOKS)
+    }
+
+    /// Whether reading the expression of this face (`None`: a new one) is worth its time:
+    /// `emotion.rate_hz` times per second, never when it is off.
+    pub fn wants_expression(&self, face: Option<FaceId>, stamp: Stamp) -> bool {
+        let Some(filter) = &self.expressions else { return false };
+        let known = face.and_then(|face| self.faces.get(&face));
+        known.is_none_or(|face| face.expression.wants_look(filter, stamp))
     }
 
     /// Takes the tracks of one frame and its observations. Replaces `frame.people`, whose header
@@ -258,9 +277,11 @@ impl Identifier {
         }
         let published: Vec<_> = tracks.iter().filter(|track| track.state != TrackState::Tentative).collect();
         self.leave_each_name_to_one(&published, frame.stamp);
+        self.read_expressions(tracks, seen, frame.stamp);
         frame.people.extend(published.iter().map(|track| self.person(track, frame.stamp, gallery)));
         self.arrange(&mut frame.people);
         self.presence.update(frame, events);
+        self.report_expressions(frame, events);
         Ok(())
     }
 
@@ -328,7 +349,33 @@ impl Identifier {
             quality: face.map_or(0.0, |face| face.quality),
             observed: track.observation.is_some(),
             track_age_secs: stamp.secs_since(track.first_seen) as f32,
-            emotion: None,
+            emotion: face.and_then(|face| face.expression.reading()),
+        }
+    }
+
+    fn read_expressions(&mut self, tracks: &[Track], seen: &[Observation], stamp: Stamp) {
+        let Some(filter) = &self.expressions else { return };
+        for track in tracks {
+            let Some(face) = self.faces.get_mut(&track.face_id) else { continue };
+            let sight = match track.observation.and_then(|index| seen.get(index)) {
+                Some(Observation { emotion: Some(scores), emotion_quality, .. }) => {
+                    Sight::Read(*scores, *emotion_quality)
+                }
+                Some(Observation { emotion_quality, .. }) if *emotion_quality > 0.0 => Sight::Fit,
+                _ => Sight::Unfit,
+            };
+            face.expression.belongs_to(face.evidence.decided());
+            face.expression.update(filter, stamp, sight);
+        }
+    }
+
+    fn report_expressions(&mut self, frame: &People, events: &mut Vec<PersonEvent>) {
+        for person in &frame.people {
+            let Some(face) = self.faces.get_mut(&person.face_id) else { continue };
+            if let Some(label) = face.expression.take_change() {
+                let confidence = person.emotion.map_or(0.0, |reading| reading.confidence);
+                events.push(presence::expression_changed(frame, person, label, confidence));
+            }
         }
     }
 

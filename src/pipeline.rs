@@ -17,7 +17,7 @@ use crate::ids::CameraId;
 use crate::inference::InferenceError;
 use crate::landmarks::{ShapePredictor, eye_centres};
 use crate::model::manifest::{Alignment, Similarity};
-use crate::people::{Identifier, People, PersonEvent};
+use crate::people::{ExpressionFilter, Identifier, People, PersonEvent};
 use crate::quality;
 use crate::time::Stamp;
 use crate::track::{FaceCounter, Observation, SortTracker, Track, Tracker};
@@ -25,6 +25,8 @@ use std::collections::BTreeMap;
 
 /// Landmarks that fit the template worse than this are taken for a mistake; profiles reach 0.3.
 const MAX_RESIDUAL: f32 = 0.45;
+/// A face whose points fit the template worse than this is turned too far for its expression to be read.
+const MAX_EXPRESSION_RESIDUAL: f32 = 0.3;
 
 /// The networks and trees that the line runs, already loaded.
 pub struct Stages {
@@ -54,6 +56,8 @@ pub struct EmotionStage {
     pub classifier: Box<dyn EmotionClassifier>,
     /// How it wants faces framed.
     pub alignment: Alignment,
+    /// How often it expects each expression; 0 for one that it does not know.
+    pub prior: EmotionScores,
 }
 
 /// Why one frame could not be processed. The line goes on with the next.
@@ -105,10 +109,17 @@ struct Camera {
 struct Buffers {
     detections: Vec<Detection>,
     points: Vec<AlignmentPoints>,
-    wanted: Vec<usize>,
+    wanted: Wanted,
     observations: Vec<Observation>,
     tracks: Vec<Track>,
     features: Features,
+}
+
+/// Which faces of a frame are measured for what.
+#[derive(Default)]
+struct Wanted {
+    embedding: Vec<usize>,
+    expression: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -172,12 +183,7 @@ impl Pipeline {
 
         find_faces(&mut self.stages, &self.config, image, detections, points)?;
         observe(detections, image, observations);
-        wanted.clear();
-        wanted.extend((0..detections.len()).filter(|&i| {
-            let face = camera.tracker.expect(frame.stamp, &detections[i].bbox);
-            is_fit(&observations[i], &self.config)
-                && face.is_none_or(|face| camera.identifier.wants_look(face, frame.stamp))
-        }));
+        wanted.choose(frame.stamp, camera, observations, &self.config);
         measure(&mut self.stages, image, points, wanted, features, observations)?;
         camera.tracker.update(frame.stamp, observations, tracks);
         self.looks.take(&frame.camera, frame.stamp, tracks, observations);
@@ -207,8 +213,9 @@ impl Pipeline {
         let Buffers { detections, points, wanted, observations, features, .. } = &mut self.buffers;
         find_faces(&mut self.stages, &self.config, image, detections, points)?;
         observe(detections, image, observations);
-        wanted.clear();
-        wanted.extend(0..detections.len());
+        wanted.embedding.clear();
+        wanted.embedding.extend(0..detections.len());
+        wanted.expression.clone_from(&wanted.embedding);
         measure(&mut self.stages, image, points, wanted, features, observations)?;
         Ok(std::mem::take(observations))
     }
@@ -223,9 +230,14 @@ fn camera_of<'a>(
 ) -> &'a mut Camera {
     let camera = cameras.entry(frame.camera.clone()).or_insert_with(|| {
         let similarity = stages.embedding.as_ref().map(|stage| stage.similarity.clone());
+        let expressions = stages
+            .emotion
+            .as_ref()
+            .filter(|_| config.emotion.is_on(&frame.camera))
+            .map(|stage| ExpressionFilter::new(config.emotion.smoothing_secs, config.emotion.rate_hz, stage.prior));
         Camera {
             tracker: SortTracker::new(config.tracker.clone(), similarity.clone(), face_ids.clone()),
-            identifier: Identifier::new(config, similarity),
+            identifier: Identifier::new(config, similarity, expressions),
             last_stamp: frame.stamp,
         }
     });
@@ -270,8 +282,26 @@ fn observe(detections: &[Detection], image: ImageView<'_>, observations: &mut Ve
         detection: *detection,
         quality: quality::of_face(detection, image.width(), image.height()),
         embedding: None,
+        emotion_quality: quality::of_expression(detection, image.width(), image.height()),
         emotion: None,
     }));
+}
+
+impl Wanted {
+    /// The faces that are due, and fit.
+    fn choose(&mut self, stamp: Stamp, camera: &Camera, seen: &[Observation], config: &Config) {
+        self.embedding.clear();
+        self.expression.clear();
+        for (index, look) in seen.iter().enumerate() {
+            let face = camera.tracker.expect(stamp, &look.detection.bbox);
+            if is_fit(look, config) && face.is_none_or(|face| camera.identifier.wants_look(face, stamp)) {
+                self.embedding.push(index);
+            }
+            if look.emotion_quality > 0.0 && camera.identifier.wants_expression(face, stamp) {
+                self.expression.push(index);
+            }
+        }
+    }
 }
 
 /// Whether a look at this face would say anything.
@@ -284,25 +314,28 @@ fn measure(
     stages: &mut Stages,
     image: ImageView<'_>,
     points: &[AlignmentPoints],
-    wanted: &[usize],
+    wanted: &Wanted,
     features: &mut Features,
     observations: &mut [Observation],
 ) -> Result<(), PipelineError> {
     let Features { crops, embeddings, expressions } = features;
     if let Some(EmbeddingStage { embedder, alignment, .. }) = &mut stages.embedding {
-        let cut = crops.cut(image, points, observations, wanted, alignment);
+        let cut = crops.cut(image, points, observations, &wanted.embedding, alignment, MAX_RESIDUAL);
         embedder.embed(cut, embeddings).map_err(|source| PipelineError::Inference { stage: "embed", source })?;
         for (&face, embedding) in crops.faces.iter().zip(embeddings.drain(..)) {
             observations[face].embedding = Some(embedding);
         }
     }
-    if let Some(EmotionStage { classifier, alignment }) = &mut stages.emotion {
-        let cut = crops.cut(image, points, observations, wanted, alignment);
+    if let Some(EmotionStage { classifier, alignment, .. }) = &mut stages.emotion {
+        let cut = crops.cut(image, points, observations, &wanted.expression, alignment, MAX_EXPRESSION_RESIDUAL);
         classifier
             .classify(cut, expressions)
             .map_err(|source| PipelineError::Inference { stage: "emotion", source })?;
         for (&face, scores) in crops.faces.iter().zip(expressions.iter()) {
             observations[face].emotion = Some(*scores);
+        }
+        for &face in wanted.expression.iter().filter(|face| !crops.faces.contains(face)) {
+            observations[face].emotion_quality = 0.0;
         }
     }
     Ok(())
@@ -317,12 +350,15 @@ impl Crops {
         faces: &[Observation],
         wanted: &[usize],
         alignment: &Alignment,
+        max_residual: f32,
     ) -> &[AlignedCrop] {
         self.faces.clear();
         for &face in wanted {
             let own =
                 AlignmentPoints { scheme: PointScheme::FivePoint, points: faces[face].detection.landmarks.points };
-            let Some(fit) = [&points[face], &own].into_iter().find_map(|points| fit_to(points, alignment)) else {
+            let Some(fit) =
+                [&points[face], &own].into_iter().find_map(|points| fit_to(points, alignment, max_residual))
+            else {
                 continue;
             };
             if self.pool.len() == self.faces.len() {
@@ -336,7 +372,7 @@ impl Crops {
 }
 
 /// The similarity for a model that has a template for these points, when they look like a face.
-fn fit_to(points: &AlignmentPoints, alignment: &Alignment) -> Option<align::Fit> {
+fn fit_to(points: &AlignmentPoints, alignment: &Alignment, max_residual: f32) -> Option<align::Fit> {
     let template = alignment.templates.get(&points.scheme)?.map(|[x, y]| Point::new(x, y));
-    align::fit(&points.points, &template).ok().filter(|fit| fit.residual <= MAX_RESIDUAL)
+    align::fit(&points.points, &template).ok().filter(|fit| fit.residual <= max_residual)
 }

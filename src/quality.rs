@@ -10,6 +10,14 @@ pub fn of_face(face: &Detection, width: u32, height: u32) -> f32 {
     size(face.landmarks.inter_ocular()) * frontality(&face.landmarks) * inside(face, width, height)
 }
 
+/// Fitness for reading the expression, 0..=1: a face of 40 px or more, its head turned less than about
+/// 40 degrees, most of it in the image. Blur and light are not asked: the classifier's own confidence
+/// falls with them.
+pub fn of_expression(face: &Detection, width: u32, height: u32) -> f32 {
+    let turned = ramp(nose_offset(&face.landmarks).abs(), 0.2, 0.45);
+    ramp(face.bbox.width(), 32.0, 48.0) * (1.0 - turned) * inside(face, width, height)
+}
+
 /// dlib's ResNet confuses strangers below about 12 px between the eyes (faces of 30 px) and gains
 /// nothing above 32.
 fn size(inter_ocular_px: f32) -> f32 {
@@ -72,5 +80,14 @@ mod tests {
         assert!(quality(face(300.0, 60.0, 40.0)) < 0.01);
         assert!(quality(face(0.0, 60.0, 0.0)) < 0.01);
         assert!(quality(face(300.0, 20.0, 0.0)) < quality(face(300.0, 30.0, 0.0)));
+    }
+
+    #[test]
+    fn expressions_are_read_on_faces_of_forty_pixels_that_look_this_way() {
+        let quality = |f: Detection| of_expression(&f, 640, 480);
+        assert!(quality(face(300.0, 30.0, 0.0)) > 0.99);
+        assert!(quality(face(300.0, 14.0, 0.0)) == 0.0);
+        assert!(quality(face(300.0, 60.0, 30.0)) == 0.0);
+        assert!(quality(face(0.0, 60.0, 0.0)) == 0.0);
     }
 }

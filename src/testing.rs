@@ -54,5 +54,6 @@ pub(crate) fn observation(bbox: BBox<ImagePx>, embedding: Option<Embedding>) -> 
     let centre = bbox.centre();
     let at = |dx: f32, dy: f32| Point::new(centre.x + dx * bbox.width(), centre.y + dy * bbox.height());
     let landmarks = Landmarks5::new([at(-0.2, -0.1), at(0.2, -0.1), at(0.0, 0.1), at(-0.15, 0.25), at(0.15, 0.25)]);
-    Observation { detection: Detection { bbox, score: 0.9, landmarks }, quality: 0.8, embedding, emotion: None }
+    let detection = Detection { bbox, score: 0.9, landmarks };
+    Observation { detection, quality: 0.8, embedding, emotion_quality: 0.0, emotion: None }
 }

@@ -27,6 +27,8 @@ pub struct Observation {
     pub quality: f32,
     /// This look's embedding.
     pub embedding: Option<Embedding>,
+    /// Fitness for reading the expression, 0..=1; 0: not fit.
+    pub emotion_quality: f32,
     /// This look's expression.
     pub emotion: Option<EmotionScores>,
 }

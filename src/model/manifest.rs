@@ -5,7 +5,7 @@
 use super::fetch::PipArchive;
 use super::{pictures, runtime};
 use crate::align::PointScheme;
-use crate::emotion::Emotion;
+use crate::emotion::{Emotion, EmotionScores};
 use crate::geometry::UnitInterval;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -273,8 +273,36 @@ pub struct EmotionOutput {
     pub labels: Vec<Emotion>,
     /// Logits are divided by it.
     pub temperature: f32,
+    /// How often each label is expected, in the order of `labels`; all alike when it is not given.
+    pub prior: Option<Vec<f32>>,
     /// Data and protocol behind the temperature.
     pub measured_on: String,
+    /// A second output that speaks of the FER2013 classes in FER2013's sense: for evaluation only.
+    pub fer2013: Option<EmotionHead>,
+}
+
+/// Another output of a classifier.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmotionHead {
+    /// Name of the output tensor.
+    pub output: String,
+    /// Expression of each column.
+    pub labels: Vec<Emotion>,
+    /// Logits are divided by it.
+    pub temperature: f32,
+}
+
+impl EmotionOutput {
+    /// How often each expression is expected, summing to 1; 0 for one without a label.
+    pub fn prior(&self) -> EmotionScores {
+        let mut prior = [0.0; Emotion::ALL.len()];
+        for (index, label) in self.labels.iter().enumerate() {
+            prior[*label as usize] = self.prior.as_ref().map_or(1.0, |prior| prior[index]);
+        }
+        let sum: f32 = prior.iter().sum();
+        EmotionScores(prior.map(|p| p / sum))
+    }
 }
 
 /// A manifest that cannot be used.
@@ -582,14 +610,25 @@ impl Similarity {
 impl EmotionOutput {
     fn check(&self) -> Result<(), Problem> {
         not_blank("emotion.output", &self.output)?;
-        ensure(self.labels.len() >= 2, "emotion.labels", || "must be two or more".into())?;
-        let mut seen = BTreeSet::new();
-        for label in &self.labels {
-            ensure(seen.insert(label), "emotion.labels", || format!("has \"{}\" twice", label.name()))?;
-        }
+        check_labels("emotion.labels", &self.labels)?;
         positive("emotion.temperature", self.temperature)?;
+        if let Some(prior) = &self.prior {
+            let fits = prior.len() == self.labels.len() && prior.iter().all(|p| p.is_finite() && *p > 0.0);
+            ensure(fits, "emotion.prior", || "must be one number above 0 for each label".into())?;
+        }
+        if let Some(head) = &self.fer2013 {
+            not_blank("emotion.fer2013.output", &head.output)?;
+            check_labels("emotion.fer2013.labels", &head.labels)?;
+            positive("emotion.fer2013.temperature", head.temperature)?;
+        }
         not_blank("emotion.measured_on", &self.measured_on)
     }
+}
+
+fn check_labels(field: &str, labels: &[Emotion]) -> Result<(), Problem> {
+    ensure(labels.len() >= 2, field, || "must be two or more".into())?;
+    let mut seen = BTreeSet::new();
+    labels.iter().try_for_each(|label| ensure(seen.insert(label), field, || format!("has \"{}\" twice", label.name())))
 }
 
 /// Largest side of an input or a crop, so that a slip of the pen cannot ask for all memory.

@@ -79,7 +79,9 @@ mod tests {
             output: "logits".into(),
             labels: vec![Emotion::Anger, Emotion::Neutral],
             temperature: 2.0,
+            prior: None,
             measured_on: String::new(),
+            fer2013: None,
         };
         let scores = probabilities(&[2.0, 0.0], &output).0;
         let odds = 1.0_f32.exp();

@@ -1,6 +1,7 @@
 //! What changed from one frame to the next: faces that come and go, people and their visits.
 
 use super::{EventKind, People, Person, PersonEvent};
+use crate::emotion::Emotion;
 use crate::ids::{FaceId, PersonId};
 use crate::time::Stamp;
 use std::collections::BTreeMap;
@@ -135,6 +136,11 @@ fn event(frame: &People, kind: EventKind) -> PersonEvent {
         confidence: 0.0,
         absent_for_secs: 0.0,
     }
+}
+
+pub(super) fn expression_changed(frame: &People, person: &Person, label: Emotion, confidence: f32) -> PersonEvent {
+    let event = about(frame, EventKind::ExpressionChanged, person);
+    PersonEvent { detail: label.name().to_owned(), confidence, ..event }
 }
 
 fn about(frame: &People, kind: EventKind, person: &Person) -> PersonEvent {

@@ -51,7 +51,7 @@ impl Room {
             latency_nanos: 0,
             people: Vec::new(),
         };
-        let identifier = Identifier::new(&Config::default(), Some(similarity()));
+        let identifier = Identifier::new(&Config::default(), Some(similarity()), None);
         Self { gallery, identifier, frame, events: Vec::new(), first_seen: BTreeMap::new() }
     }
 
@@ -286,7 +286,7 @@ fn a_slightly_surer_face_does_not_take_the_name_over() {
 #[test]
 fn nobody_is_named_without_a_gallery_or_a_scale() {
     let mut room = Room::new();
-    room.identifier = Identifier::new(&Config::default(), None);
+    room.identifier = Identifier::new(&Config::default(), None, None);
     room.show(5, &[sight(1, person(0))]);
     assert_eq!(*room.identity(1), Identity::default());
     assert!(!room.identifier.wants_look(face(1), room.frame.stamp));

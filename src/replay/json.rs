@@ -79,6 +79,9 @@ struct EmotionLine {
     valid: bool,
     uncertain: bool,
     probabilities: Probabilities,
+    probabilities_raw: Probabilities,
+    valence: Option<f64>,
+    arousal: Option<f64>,
 }
 
 impl EmotionLine {
@@ -89,6 +92,9 @@ impl EmotionLine {
             valid: reading.is_some(),
             uncertain: reading.is_some_and(|reading| reading.uncertain),
             probabilities: Probabilities(reading.map(|reading| reading.probabilities)),
+            probabilities_raw: Probabilities(reading.and_then(|reading| reading.raw)),
+            valence: reading.map(|reading| short(reading.valence)),
+            arousal: reading.map(|reading| short(reading.arousal)),
         }
     }
 }
@@ -120,6 +126,8 @@ mod tests {
             uncertain: false,
             probabilities: [0.08, 0.83, 0.03, 0.02, 0.01, 0.01, 0.01, 0.01],
             raw: None,
+            valence: 0.67,
+            arousal: 0.36,
         });
         let text = line(&frame(1_700_000_000_066_666_666, vec![named, person(2, None)])).unwrap();
         let expected = concat!(
@@ -129,12 +137,13 @@ mod tests {
             r#""landmarks":[[140.1,120.2],[178.0,121.0],[160.2,140.9],[145.5,165.0],[175.1,164.2]],"#,
             r#""observed":true,"track_age_secs":1.2,"emotion":{"label":"happiness","confidence":0.83,"valid":true,"#,
             r#""uncertain":false,"probabilities":{"neutral":0.08,"happiness":0.83,"surprise":0.03,"sadness":0.02,"#,
-            r#""anger":0.01,"disgust":0.01,"fear":0.01,"contempt":0.01}}},"#,
+            r#""anger":0.01,"disgust":0.01,"fear":0.01,"contempt":0.01},"#,
+            r#""probabilities_raw":{},"valence":0.67,"arousal":0.36}},"#,
             r#"{"face_id":"FACE2","person_id":"","name":"","identity_state":"unknown","#,
             r#""identity_confidence":0.0,"identity_similarity":0.0,"box":[120.5,80.0,201.0,190.2],"score":0.99,"#,
             r#""landmarks":[[140.1,120.2],[178.0,121.0],[160.2,140.9],[145.5,165.0],[175.1,164.2]],"#,
             r#""observed":true,"track_age_secs":1.2,"emotion":{"label":"","confidence":0.0,"valid":false,"#,
-            r#""uncertain":false,"probabilities":{}}}]}"#
+            r#""uncertain":false,"probabilities":{},"probabilities_raw":{},"valence":null,"arousal":null}}]}"#
         );
         let ids = [
             ("FACE1", crate::ids::FaceId::from_counter(1).to_string()),

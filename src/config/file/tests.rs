@@ -24,6 +24,8 @@ fn of_a_file_for_a_whole_robot_the_own_sections_count() {
 #[test]
 fn misspelt_names_and_impossible_values_are_refused_by_name() {
     for (text, named) in [
+        ("emotion: {cameras: [elsewhere]}", "emotion.cameras"),
+        ("emotion: {rate_hz: 0.0}", "emotion.rate_hz"),
         ("detector: {scor_threshold: 0.5}", "did you mean detector.score_threshold"),
         ("detector: {score_threshold: 7.5}", "0 to 1"),
         ("detector: {min_face_px: 0}", "detector.min_face_px"),
