@@ -475,8 +475,15 @@ fn people_become_their_message() {
 #[test]
 fn expressions_and_strangers_become_their_fields() {
     let probabilities = [0.5, 0.25, 0.125, 0.0625, 0.0625, 0.0, 0.0, 0.0];
-    let reading =
-        people::EmotionReading { label: Emotion::Anger, confidence: 0.75, uncertain: true, probabilities, raw: None };
+    let reading = people::EmotionReading {
+        label: Emotion::Anger,
+        confidence: 0.75,
+        uncertain: true,
+        probabilities,
+        raw: None,
+        valence: -0.25,
+        arousal: 0.5,
+    };
     let stranger = people::Person { identity: people::Identity::default(), emotion: Some(reading), ..someone() };
     let person = Person::from(&stranger);
     assert_eq!((&*person.person_id, &*person.name, person.identity_state), ("", "", Person::UNKNOWN));
@@ -488,6 +495,7 @@ fn expressions_and_strangers_become_their_fields() {
     let measured = people::EmotionReading { raw: Some([0.125; 8]), ..reading };
     let person = Person::from(&people::Person { emotion: Some(measured), ..someone() });
     assert_eq!(person.emotion_probabilities_raw, [0.125; 8]);
+    assert_eq!((person.valence, person.arousal), (-0.25, 0.5));
 }
 
 #[test]
