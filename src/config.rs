@@ -120,6 +120,9 @@ pub struct TrackerConfig {
     /// Time that a track lives on its prediction.
     #[schemars(range(min = 0.0, max = 60.0), extend("dynamic" = true))]
     pub coast_secs: f64,
+    /// Time that a face which is gone is remembered, to be known again by its looks.
+    #[schemars(range(min = 0.0, max = 86400.0), extend("dynamic" = true))]
+    pub dormant_secs: f64,
     /// Most faces tracked at once; the best-scored are kept.
     #[schemars(range(min = 1, max = 1000), extend("dynamic" = true))]
     pub max_faces: u32,
@@ -142,6 +145,13 @@ pub struct IdentityConfig {
     /// Looks per second and track.
     #[schemars(range(min = 0.1, max = 100.0), extend("dynamic" = true))]
     pub looks_hz: f64,
+    /// Most looks per frame: new and undecided faces come first.
+    #[schemars(range(min = 1, max = 1000), extend("dynamic" = true))]
+    pub looks_per_frame: u32,
+    /// Share of the strangers that may be taken for somebody known (FPIR): the more people are known, the
+    /// more alike a face must be.
+    #[schemars(range(min = 0.000_001, max = 0.5), extend("dynamic" = true))]
+    pub target_fpir: f64,
     /// Least distance between the eyes for a look.
     #[schemars(range(min = 0.0, max = 1000.0), extend("dynamic" = true))]
     pub min_inter_ocular_px: f64,
@@ -302,7 +312,7 @@ impl Default for DetectorConfig {
 
 impl Default for TrackerConfig {
     fn default() -> Self {
-        Self { confirm_hits: 3, confirm_secs: 0.25, coast_secs: 1.5, max_faces: 32 }
+        Self { confirm_hits: 3, confirm_secs: 0.25, coast_secs: 1.5, dormant_secs: 300.0, max_faces: 32 }
     }
 }
 
@@ -314,6 +324,8 @@ impl Default for IdentityConfig {
             min_margin: None,
             min_looks: 3,
             looks_hz: 5.0,
+            looks_per_frame: 8,
+            target_fpir: 0.01,
             min_inter_ocular_px: 16.0,
         }
     }

@@ -196,12 +196,30 @@ const NEARER: f32 = 1.2;
 /// A look is one embedding of a face, searched in the gallery. No name is given for a single look,
 /// none is lost for one, and no two faces in view bear the same name.
 pub struct Identifier {
+    similarity: Option<Similarity>,
     scale: Option<Scale>,
     expressions: Option<ExpressionFilter>,
     secs_between_looks: f64,
     faces: BTreeMap<FaceId, Face>,
     order: Vec<FaceId>,
     presence: Presence,
+}
+
+/// Which of several faces is looked at first, when there is no time for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Never looked at.
+    New,
+    /// Its looks do not yet say who it is; the one not looked at for longest comes first.
+    Undecided {
+        /// When it was last looked at.
+        last_look: Stamp,
+    },
+    /// Decided, and time for another look.
+    Due {
+        /// When it was last looked at.
+        last_look: Stamp,
+    },
 }
 
 /// What is remembered about one track.
@@ -219,31 +237,46 @@ impl Identifier {
     /// Without `similarity`, the scale of the embedder in use, every face stays unknown; without
     /// `expressions` no expression is read.
     pub fn new(config: &Config, similarity: Option<Similarity>, expressions: Option<ExpressionFilter>) -> Self {
-        let scale = similarity.map(|mut similarity| {
+        let mut identifier = Self {
+            similarity,
+            scale: None,
+            expressions: None,
+            secs_between_looks: 0.0,
+            faces: BTreeMap::new(),
+            order: Vec::new(),
+            presence: Presence::new(config.people.leave_secs),
+        };
+        identifier.reconfigure(config, expressions);
+        identifier
+    }
+
+    /// Takes over other settings; what is known of the faces stays.
+    pub fn reconfigure(&mut self, config: &Config, expressions: Option<ExpressionFilter>) {
+        self.expressions = expressions;
+        self.scale = self.similarity.clone().map(|mut similarity| {
             if let Some(margin) = config.identity.min_margin {
                 similarity.min_margin = margin.get() as f32;
             }
             Scale { similarity, min_looks: config.identity.min_looks }
         });
-        Self {
-            scale,
-            expressions,
-            secs_between_looks: 1.0 / config.identity.looks_hz.max(0.0),
-            faces: BTreeMap::new(),
-            order: Vec::new(),
-            presence: Presence::new(config.people.leave_secs),
-        }
+        self.secs_between_looks = 1.0 / config.identity.looks_hz.max(0.0);
+        self.presence.set_leave_secs(config.people.leave_secs);
     }
 
-    /// Whether an embedding of this face is worth its time: in every frame while it is undecided,
-    /// `identity.looks_hz` times per second otherwise.
-    pub fn wants_look(&self, face: FaceId, stamp: Stamp) -> bool {
-        let Some(scale) = &self.scale else { return false };
-        let Some(Face { evidence, last_look: Some(last_look), looks, .. }) = self.faces.get(&face) else {
-            return true;
+    /// Whether an embedding of this face (`None`: a new one) is worth its time, and how much: in every frame
+    /// while it is undecided, `identity.looks_hz` times per second otherwise. The smaller comes first.
+    pub fn urgency(&self, face: Option<FaceId>, stamp: Stamp) -> Option<Urgency> {
+        let scale = self.scale.as_ref()?;
+        let known = face.and_then(|face| self.faces.get(&face));
+        let Some(Face { evidence, last_look: Some(last_look), looks, .. }) = known else {
+            return Some(Urgency::New);
         };
         let is_due = stamp.secs_since(*last_look) >= (1.0 - PUNCTUALITY) * self.secs_between_looks;
-        is_due || (evidence.is_open(scale) && *looks < EAGER_LOOKS)
+        if evidence.is_open(scale) && *looks < EAGER_LOOKS {
+            Some(Urgency::Undecided { last_look: *last_look })
+        } else {
+            is_due.then_some(Urgency::Due { last_look: *last_look })
+        }
     }
 
     /// Whether reading the expression of this face (`None`: a new one) is worth its time:

@@ -18,7 +18,7 @@ use crate::inference::InferenceError;
 use crate::landmarks::{ShapePredictor, eye_centres};
 use crate::model::manifest::{Alignment, Similarity};
 use crate::people::{ExpressionFilter, Identifier, People, PersonEvent};
-use crate::quality;
+use crate::quality::Measures;
 use crate::time::Stamp;
 use crate::track::{FaceCounter, Observation, SortTracker, Track, Tracker};
 use std::collections::BTreeMap;
@@ -27,6 +27,14 @@ use std::collections::BTreeMap;
 const MAX_RESIDUAL: f32 = 0.45;
 /// A face whose points fit the template worse than this is turned too far for its expression to be read.
 const MAX_EXPRESSION_RESIDUAL: f32 = 0.3;
+
+/// Runs one stage inside a span, by which whoever listens measures its time.
+macro_rules! in_stage {
+    ($name:literal, $work:expr) => {{
+        let _stage = tracing::trace_span!(target: "rostro::stage", $name).entered();
+        $work
+    }};
+}
 
 /// The networks and trees that the line runs, already loaded.
 pub struct Stages {
@@ -58,6 +66,19 @@ pub struct EmotionStage {
     pub alignment: Alignment,
     /// How often it expects each expression; 0 for one that it does not know.
     pub prior: EmotionScores,
+}
+
+/// What is known of a frame besides its pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHead<'a> {
+    /// Logical camera.
+    pub camera: &'a CameraId,
+    /// Acquisition time.
+    pub stamp: Stamp,
+    /// Optical frame of the camera.
+    pub frame_id: &'a str,
+    /// Columns and rows.
+    pub size: (u32, u32),
 }
 
 /// Why one frame could not be processed. The line goes on with the next.
@@ -102,6 +123,7 @@ struct Camera {
     tracker: SortTracker,
     identifier: Identifier,
     last_stamp: Stamp,
+    size: (u32, u32),
 }
 
 /// Kept between frames, so that a frame allocates nothing that grows with the image.
@@ -124,6 +146,7 @@ struct Wanted {
 
 #[derive(Default)]
 struct Features {
+    small_crop: AlignedCrop,
     crops: Crops,
     embeddings: Vec<Embedding>,
     expressions: Vec<EmotionScores>,
@@ -171,36 +194,84 @@ impl Pipeline {
 
     /// Takes one frame through every stage.
     ///
-    /// A camera whose stamps jump backwards (a looping bag) starts anew, with one line in the log.
+    /// A camera whose stamps jump backwards (a looping bag) or whose pictures change size starts anew,
+    /// with one line in the log.
     ///
     /// # Errors
     /// [`PipelineError`] when this frame cannot be processed; the next one can be.
     pub fn process(&mut self, frame: &Frame<'_>) -> Result<&People, PipelineError> {
         self.events.clear();
-        let image = self.decoder.decode(&frame.pixels)?;
-        let camera = camera_of(&mut self.cameras, frame, &self.config, &self.stages, &self.face_ids);
-        let Buffers { detections, points, wanted, observations, tracks, features } = &mut self.buffers;
-
+        let image = in_stage!("decode", self.decoder.decode(&frame.pixels))?;
+        let head = FrameHead {
+            camera: &frame.camera,
+            stamp: frame.stamp,
+            frame_id: frame.frame_id,
+            size: (image.width(), image.height()),
+        };
+        let Buffers { detections, points, wanted, observations, features, .. } = &mut self.buffers;
         find_faces(&mut self.stages, &self.config, image, detections, points)?;
-        observe(detections, image, observations);
+        observe(detections, image, &mut features.small_crop, observations);
+        let camera = camera_of(&mut self.cameras, &head, &self.config, &self.stages, &self.face_ids);
         wanted.choose(frame.stamp, camera, observations, &self.config);
         measure(&mut self.stages, image, points, wanted, features, observations)?;
-        camera.tracker.update(frame.stamp, observations, tracks);
-        self.looks.take(&frame.camera, frame.stamp, tracks, observations);
+        self.follow(&head)
+    }
+
+    /// What [`Self::process`] makes of faces that were found and measured before, all of them: only those
+    /// looks count that it would have taken. For trying settings on recorded looks.
+    ///
+    /// # Errors
+    /// [`PipelineError::Gallery`].
+    pub fn process_measured(&mut self, head: &FrameHead<'_>, faces: &[Observation]) -> Result<&People, PipelineError> {
+        self.events.clear();
+        let Buffers { wanted, observations, .. } = &mut self.buffers;
+        observations.clear();
+        observations.extend_from_slice(faces);
+        let camera = camera_of(&mut self.cameras, head, &self.config, &self.stages, &self.face_ids);
+        wanted.choose(head.stamp, camera, observations, &self.config);
+        for (index, face) in observations.iter_mut().enumerate() {
+            face.embedding.take_if(|_| !wanted.embedding.contains(&index));
+            face.emotion.take_if(|_| !wanted.expression.contains(&index));
+        }
+        self.follow(head)
+    }
+
+    /// Stages *track* and *decide*: who the observed faces are.
+    fn follow(&mut self, head: &FrameHead<'_>) -> Result<&People, PipelineError> {
+        let camera = camera_of(&mut self.cameras, head, &self.config, &self.stages, &self.face_ids);
+        let Buffers { observations, tracks, .. } = &mut self.buffers;
+        in_stage!("track", camera.tracker.update(head.stamp, observations, tracks));
+        self.looks.take(head.camera, head.stamp, tracks, observations);
         let mut people = People {
-            camera: frame.camera.clone(),
-            stamp: frame.stamp,
-            frame_id: frame.frame_id.to_owned(),
-            width: image.width(),
-            height: image.height(),
+            camera: head.camera.clone(),
+            stamp: head.stamp,
+            frame_id: head.frame_id.to_owned(),
+            width: head.size.0,
+            height: head.size.1,
             frame_seq: self.frame_seq + 1,
             displaced: 0,
             latency_nanos: 0,
             people: Vec::new(),
         };
-        camera.identifier.decide(tracks, observations, self.gallery.memory(), &mut people, &mut self.events)?;
+        let (identifier, gallery) = (&mut camera.identifier, self.gallery.memory());
+        in_stage!("decide", identifier.decide(tracks, observations, gallery, &mut people, &mut self.events))?;
         self.frame_seq += 1;
         Ok(self.people.insert(people))
+    }
+
+    /// Forgets the tracks of every camera; the people known stay known.
+    pub fn reset(&mut self) {
+        self.cameras.values_mut().for_each(Camera::reset);
+    }
+
+    /// Takes over what a running line can take over: everything about tracking and deciding. Which networks
+    /// run stays as it is.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.config = config.clone();
+        for (id, camera) in &mut self.cameras {
+            camera.tracker.reconfigure(&config.tracker);
+            camera.identifier.reconfigure(config, expressions_of(&self.stages, config, id));
+        }
     }
 
     /// Finds and measures every face of one picture, also those that a live look would leave out, and
@@ -212,7 +283,7 @@ impl Pipeline {
         let image = self.decoder.decode(picture)?;
         let Buffers { detections, points, wanted, observations, features, .. } = &mut self.buffers;
         find_faces(&mut self.stages, &self.config, image, detections, points)?;
-        observe(detections, image, observations);
+        observe(detections, image, &mut features.small_crop, observations);
         wanted.embedding.clear();
         wanted.embedding.extend(0..detections.len());
         wanted.expression.clone_from(&wanted.embedding);
@@ -223,31 +294,43 @@ impl Pipeline {
 
 fn camera_of<'a>(
     cameras: &'a mut BTreeMap<CameraId, Camera>,
-    frame: &Frame<'_>,
+    head: &FrameHead<'_>,
     config: &Config,
     stages: &Stages,
     face_ids: &FaceCounter,
 ) -> &'a mut Camera {
-    let camera = cameras.entry(frame.camera.clone()).or_insert_with(|| {
+    let camera = cameras.entry(head.camera.clone()).or_insert_with(|| {
         let similarity = stages.embedding.as_ref().map(|stage| stage.similarity.clone());
-        let expressions = stages
-            .emotion
-            .as_ref()
-            .filter(|_| config.emotion.is_on(&frame.camera))
-            .map(|stage| ExpressionFilter::new(config.emotion.smoothing_secs, config.emotion.rate_hz, stage.prior));
         Camera {
             tracker: SortTracker::new(config.tracker.clone(), similarity.clone(), face_ids.clone()),
-            identifier: Identifier::new(config, similarity, expressions),
-            last_stamp: frame.stamp,
+            identifier: Identifier::new(config, similarity, expressions_of(stages, config, head.camera)),
+            last_stamp: head.stamp,
+            size: head.size,
         }
     });
-    if frame.stamp < camera.last_stamp {
-        tracing::warn!(camera = %frame.camera, from = %camera.last_stamp, to = %frame.stamp, "time jumped back: tracks start anew");
-        camera.tracker.reset();
-        camera.identifier.reset();
+    if head.stamp < camera.last_stamp {
+        tracing::warn!(camera = %head.camera, from = %camera.last_stamp, to = %head.stamp, "time jumped back: tracks start anew");
+        camera.reset();
     }
-    camera.last_stamp = frame.stamp;
+    if head.size != camera.size {
+        tracing::warn!(camera = %head.camera, from = ?camera.size, to = ?head.size, "the pictures changed size: tracks start anew");
+        camera.reset();
+    }
+    (camera.last_stamp, camera.size) = (head.stamp, head.size);
     camera
+}
+
+/// How expressions are followed on a camera, if they are read there.
+fn expressions_of(stages: &Stages, config: &Config, camera: &CameraId) -> Option<ExpressionFilter> {
+    let stage = stages.emotion.as_ref().filter(|_| config.emotion.is_on(camera))?;
+    Some(ExpressionFilter::new(config.emotion.smoothing_secs, config.emotion.rate_hz, stage.prior))
+}
+
+impl Camera {
+    fn reset(&mut self) {
+        self.tracker.reset();
+        self.identifier.reset();
+    }
 }
 
 /// Stages *detect* and *landmarks*: the best faces, and five points for the alignment of each.
@@ -259,8 +342,9 @@ fn find_faces(
     points: &mut Vec<AlignmentPoints>,
 ) -> Result<(), PipelineError> {
     let failed = |source| PipelineError::Inference { stage: "detect", source };
-    stages.detector.detect(image, detections).map_err(failed)?;
+    in_stage!("detect", stages.detector.detect(image, detections)).map_err(failed)?;
     detections.truncate(config.tracker.max_faces as usize);
+    let _align = tracing::trace_span!(target: "rostro::stage", "align").entered();
     points.clear();
     for face in detections {
         points.push(match &stages.landmarks {
@@ -276,14 +360,23 @@ fn find_faces(
     Ok(())
 }
 
-fn observe(detections: &[Detection], image: ImageView<'_>, observations: &mut Vec<Observation>) {
+fn observe(
+    detections: &[Detection],
+    image: ImageView<'_>,
+    small_crop: &mut AlignedCrop,
+    observations: &mut Vec<Observation>,
+) {
+    let _align = tracing::trace_span!(target: "rostro::stage", "align").entered();
     observations.clear();
-    observations.extend(detections.iter().map(|detection| Observation {
-        detection: *detection,
-        quality: quality::of_face(detection, image.width(), image.height()),
-        embedding: None,
-        emotion_quality: quality::of_expression(detection, image.width(), image.height()),
-        emotion: None,
+    observations.extend(detections.iter().map(|detection| {
+        let measures = Measures::of(detection, image, small_crop);
+        Observation {
+            detection: *detection,
+            quality: measures.identity(),
+            embedding: None,
+            emotion_quality: measures.expression(),
+            emotion: None,
+        }
     }));
 }
 
@@ -292,15 +385,21 @@ impl Wanted {
     fn choose(&mut self, stamp: Stamp, camera: &Camera, seen: &[Observation], config: &Config) {
         self.embedding.clear();
         self.expression.clear();
+        let mut looks = Vec::new();
         for (index, look) in seen.iter().enumerate() {
             let face = camera.tracker.expect(stamp, &look.detection.bbox);
-            if is_fit(look, config) && face.is_none_or(|face| camera.identifier.wants_look(face, stamp)) {
-                self.embedding.push(index);
+            if is_fit(look, config)
+                && let Some(urgency) = camera.identifier.urgency(face, stamp)
+            {
+                looks.push((urgency, index));
             }
             if look.emotion_quality > 0.0 && camera.identifier.wants_expression(face, stamp) {
                 self.expression.push(index);
             }
         }
+        // The sort is stable: of equals the better detection, which comes first, is looked at first.
+        looks.sort_by_key(|(urgency, _)| *urgency);
+        self.embedding.extend(looks.iter().take(config.identity.looks_per_frame as usize).map(|(_, index)| index));
     }
 }
 
@@ -318,19 +417,21 @@ fn measure(
     features: &mut Features,
     observations: &mut [Observation],
 ) -> Result<(), PipelineError> {
-    let Features { crops, embeddings, expressions } = features;
+    let Features { crops, embeddings, expressions, .. } = features;
     if let Some(EmbeddingStage { embedder, alignment, .. }) = &mut stages.embedding {
-        let cut = crops.cut(image, points, observations, &wanted.embedding, alignment, MAX_RESIDUAL);
-        embedder.embed(cut, embeddings).map_err(|source| PipelineError::Inference { stage: "embed", source })?;
+        let cut =
+            in_stage!("align", crops.cut(image, points, observations, &wanted.embedding, alignment, MAX_RESIDUAL));
+        let failed = |source| PipelineError::Inference { stage: "embed", source };
+        in_stage!("embed", embedder.embed(cut, embeddings)).map_err(failed)?;
         for (&face, embedding) in crops.faces.iter().zip(embeddings.drain(..)) {
             observations[face].embedding = Some(embedding);
         }
     }
     if let Some(EmotionStage { classifier, alignment, .. }) = &mut stages.emotion {
-        let cut = crops.cut(image, points, observations, &wanted.expression, alignment, MAX_EXPRESSION_RESIDUAL);
-        classifier
-            .classify(cut, expressions)
-            .map_err(|source| PipelineError::Inference { stage: "emotion", source })?;
+        let most = MAX_EXPRESSION_RESIDUAL;
+        let cut = in_stage!("align", crops.cut(image, points, observations, &wanted.expression, alignment, most));
+        let failed = |source| PipelineError::Inference { stage: "emotion", source };
+        in_stage!("emotion", classifier.classify(cut, expressions)).map_err(failed)?;
         for (&face, scores) in crops.faces.iter().zip(expressions.iter()) {
             observations[face].emotion = Some(*scores);
         }

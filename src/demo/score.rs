@@ -97,6 +97,8 @@ pub struct Absence {
     pub same_face_id: bool,
     /// The person id was the same as well, or there was none before.
     pub same_person_id: bool,
+    /// There was a person id before.
+    pub was_known: bool,
 }
 
 /// What could be said of a person for a while.
@@ -373,6 +375,7 @@ impl Timeline {
                 secs: tidy(clock.at(pair[1].start) - clock.at(pair[0].end)),
                 same_face_id: before.map(|seen| &seen.face_id) == after.map(|seen| &seen.face_id),
                 same_person_id: known_before.is_none() || known_before == known_after,
+                was_known: known_before.is_some(),
             }
         };
         self.appearances(clock).windows(2).map(between).collect()

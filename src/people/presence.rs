@@ -30,6 +30,10 @@ impl Presence {
         Self { leave_secs, faces: BTreeMap::new(), visits: BTreeMap::new(), is_closed: false }
     }
 
+    pub(super) const fn set_leave_secs(&mut self, leave_secs: f64) {
+        self.leave_secs = leave_secs;
+    }
+
     /// Compares a frame with the last and appends what changed.
     pub(super) fn update(&mut self, frame: &People, events: &mut Vec<PersonEvent>) {
         self.report_lost_faces(frame, events);

@@ -289,7 +289,7 @@ fn nobody_is_named_without_a_gallery_or_a_scale() {
     room.identifier = Identifier::new(&Config::default(), None, None);
     room.show(5, &[sight(1, person(0))]);
     assert_eq!(*room.identity(1), Identity::default());
-    assert!(!room.identifier.wants_look(face(1), room.frame.stamp));
+    assert_eq!(room.identifier.urgency(Some(face(1)), room.frame.stamp), None);
     let mut room = Room::new();
     room.gallery = MemoryGallery::new(tag(), 0);
     room.show(5, &[sight(1, person(0))]);
@@ -317,13 +317,13 @@ fn another_embedders_looks_are_an_error() {
 #[test]
 fn decided_faces_are_looked_at_less_often_than_open_ones() {
     let mut room = Room::new();
-    let soon = |room: &Room| room.identifier.wants_look(face(1), room.frame.stamp.plus_secs(1.0 / 15.0));
+    let soon = |room: &Room| room.identifier.urgency(Some(face(1)), room.frame.stamp.plus_secs(1.0 / 15.0)).is_some();
     assert!(soon(&room), "a new face");
     room.show(1, &[sight(1, look_at(0, 0.8))]);
     assert!(soon(&room), "an undecided face");
     room.show(4, &[sight(1, look_at(0, 0.8))]);
     assert!(!soon(&room), "a named face");
-    assert!(room.identifier.wants_look(face(1), room.frame.stamp.plus_secs(0.2)));
+    assert!(room.identifier.urgency(Some(face(1)), room.frame.stamp.plus_secs(0.2)).is_some());
     room.show(1, &[sight(1, look_at(0, 0.1))]);
     assert!(soon(&room), "a doubted name");
     let mut room = Room::new();
@@ -332,6 +332,17 @@ fn decided_faces_are_looked_at_less_often_than_open_ones() {
     let mut room = Room::new();
     room.show(40, &[sight(1, mixed(&[(0, 0.7), (1, 0.7)], 8))]);
     assert!(!soon(&room), "undecided for too long");
+}
+
+#[test]
+fn new_faces_are_looked_at_before_undecided_ones_and_those_before_decided_ones() {
+    let mut room = Room::new();
+    room.show(5, &[sight(1, look_at(0, 0.8))]);
+    room.after(0.1, &[sight(1, look_at(0, 0.8)), sight(2, look_at(1, 0.7))]);
+    room.after(0.1, &[sight(1, look_at(0, 0.8)), sight(3, look_at(5, 0.7))]);
+    let urgency = |number: Option<u64>| room.identifier.urgency(number.map(face), room.frame.stamp.plus_secs(0.3));
+    assert_eq!(urgency(None), Some(Urgency::New));
+    assert!(urgency(None) < urgency(Some(3)) && urgency(Some(3)) < urgency(Some(1)));
 }
 
 #[test]

@@ -78,6 +78,11 @@ impl SortTracker {
         Self { config, similarity, ids, tracks: Vec::new(), now: None }
     }
 
+    /// Takes over other settings; the tracks stay.
+    pub fn reconfigure(&mut self, config: &TrackerConfig) {
+        self.config = config.clone();
+    }
+
     fn secs_until(&self, stamp: Stamp) -> f64 {
         self.now.map_or(0.0, |now| stamp.secs_since(now))
     }
