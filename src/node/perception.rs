@@ -2,14 +2,14 @@
 
 use super::outputs::Outputs;
 use super::shared::Shared;
-use super::shim::{EnrolTicket, Pending as _};
+use super::shim::Pending as _;
 use super::transport::{Answer, ImageMessage};
 use crate::config::Config;
 use crate::frame::{Frame, Pixels};
 use crate::ids::CameraId;
 use crate::mailbox::{Taken, Work};
 use crate::people::{People, PersonEvent};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{EnrolTicket, Pipeline};
 use crate::runtime::{self, JITTER_SECS};
 use crate::time::Stamp;
 use crate::wire::messages;
@@ -215,8 +215,7 @@ impl Perception {
     fn look_after_gallery(&mut self) {
         for (ticket, result) in self.line.settle(self.image_time()) {
             if let Some(answer) = self.enrolments.remove(&ticket) {
-                let () = result;
-                answer(Vec::new());
+                answer(super::services::enrolled(result));
             }
         }
         let events = self.line.take_events();
@@ -229,6 +228,7 @@ impl Perception {
             let people = self.line.list();
             self.shared.status().gallery.people = people.len();
             let header = messages::Header { stamp: self.shared.clock.now().into(), frame_id: String::new() };
+            let people = people.iter().map(messages::PersonRecord::from).collect();
             self.outputs.known_people(&messages::KnownPeople { header, people });
         }
     }

@@ -3,15 +3,37 @@
 use super::perception::{Call, Perception};
 use super::shared::Shared;
 use super::transport::{Answer, Connection, Transport, TransportError};
-use crate::wire::standard::{EmptyRequest, EmptyResponse, SetBoolRequest, SetBoolResponse};
-use crate::wire::{Message, cdr};
+use crate::frame::Pixels;
+use crate::gallery::Receipt;
+use crate::ids::{FaceId, PersonId};
+use crate::pipeline::{EnrolRequest, EnrolTicket, Enrolled, OperationError};
+use crate::wire::services::{
+    EnrolResponse, ExportPersonRequest, ExportPersonResponse, ForgetRequest, ForgetResponse, IdentifyRequest,
+    IdentifyResponse, ListPeopleRequest, ListPeopleResponse, MergeRequest, MergeResponse, SetNameRequest,
+    SetNameResponse,
+};
+use crate::wire::standard::{
+    EmptyRequest, EmptyResponse, SetBoolRequest, SetBoolResponse, TriggerRequest, TriggerResponse,
+};
+use crate::wire::{self, Message, cdr, messages};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Every service and its type.
-pub const SERVICES: [(&str, &str); 2] = [("~/enable", "std_srvs/srv/SetBool"), ("~/reset", "std_srvs/srv/Empty")];
+pub const SERVICES: [(&str, &str); 10] = [
+    ("~/enrol", "rostro/srv/Enrol"),
+    ("~/set_name", "rostro/srv/SetName"),
+    ("~/merge", "rostro/srv/Merge"),
+    ("~/forget", "rostro/srv/Forget"),
+    ("~/list_people", "rostro/srv/ListPeople"),
+    ("~/export_person", "rostro/srv/ExportPerson"),
+    ("~/identify", "rostro/srv/Identify"),
+    ("~/enable", "std_srvs/srv/SetBool"),
+    ("~/reset", "std_srvs/srv/Empty"),
+    ("~/forget_all", "std_srvs/srv/Trigger"),
+];
 
 /// An answer that can say why nothing was done.
 trait Refusal: Message + Serialize {
@@ -39,8 +61,17 @@ macro_rules! refuse_silently {
     };
 }
 
-refuse_with_message!(SetBoolResponse);
-refuse_silently!(EmptyResponse);
+refuse_with_message!(
+    EnrolResponse,
+    SetNameResponse,
+    MergeResponse,
+    ForgetResponse,
+    ExportPersonResponse,
+    IdentifyResponse,
+    SetBoolResponse,
+    TriggerResponse
+);
+refuse_silently!(ListPeopleResponse, EmptyResponse);
 
 /// Serves all of them. They answer while the node is active, and say so when it is not.
 pub(super) fn serve_all(
@@ -48,7 +79,18 @@ pub(super) fn serve_all(
     shared: &Arc<Shared>,
 ) -> Result<Vec<Box<dyn Connection>>, TransportError> {
     let mut server = Server { transport, shared, next: 0 };
-    Ok(vec![server.serve(enable)?, server.serve(reset)?])
+    Ok(vec![
+        server.serve_later::<wire::services::EnrolRequest, EnrolResponse>(enrol)?,
+        server.serve(set_name)?,
+        server.serve(merge)?,
+        server.serve(forget)?,
+        server.serve(list_people)?,
+        server.serve(export_person)?,
+        server.serve(identify)?,
+        server.serve(enable)?,
+        server.serve(reset)?,
+        server.serve(forget_all)?,
+    ])
 }
 
 /// Serves [`SERVICES`] in their order.
@@ -60,7 +102,7 @@ struct Server<'a> {
 
 impl Server<'_> {
     /// A service that answers at once.
-    fn serve<Q, R>(&mut self, work: fn(&mut Perception, Q) -> R) -> Result<Box<dyn Connection>, TransportError>
+    fn serve<Q, R>(&mut self, work: fn(&mut Perception, &Q) -> R) -> Result<Box<dyn Connection>, TransportError>
     where
         Q: Message + DeserializeOwned + Send + 'static,
         R: Refusal + 'static,
@@ -68,9 +110,21 @@ impl Server<'_> {
         self.register::<Q, R>(move |this, request, answer| answer(encoded(&work(this, request))))
     }
 
+    /// A service that answers when it has something to say.
+    fn serve_later<Q, R>(
+        &mut self,
+        work: fn(&mut Perception, &Q, Answer),
+    ) -> Result<Box<dyn Connection>, TransportError>
+    where
+        Q: Message + DeserializeOwned + Send + 'static,
+        R: Refusal + 'static,
+    {
+        self.register::<Q, R>(work)
+    }
+
     fn register<Q, R>(
         &mut self,
-        work: impl FnOnce(&mut Perception, Q, Answer) + Copy + Send + Sync + 'static,
+        work: impl FnOnce(&mut Perception, &Q, Answer) + Copy + Send + Sync + 'static,
     ) -> Result<Box<dyn Connection>, TransportError>
     where
         Q: Message + DeserializeOwned + Send + 'static,
@@ -90,7 +144,7 @@ impl Server<'_> {
             };
             tracing::debug!(service = name, "called");
             let call = Call::Service {
-                work: Box::new(move |this, answer| work(this, request, answer)),
+                work: Box::new(move |this, answer| work(this, &request, answer)),
                 answer,
                 refuse: Box::new(|reason| encoded(&R::refusal(reason))),
             };
@@ -115,7 +169,125 @@ fn encoded<R: Message + Serialize>(response: &R) -> Vec<u8> {
     bytes
 }
 
-fn enable(this: &mut Perception, request: SetBoolRequest) -> SetBoolResponse {
+/// "Nothing" is the empty text in ROS.
+fn optional<T>(text: &str, parse: impl FnOnce(&str) -> T) -> Option<T> {
+    (!text.is_empty()).then(|| parse(text))
+}
+
+fn enrol(this: &mut Perception, request: &wire::services::EnrolRequest, answer: Answer) {
+    match begin_enrol(this, request) {
+        Ok(ticket) => drop(this.enrolments.insert(ticket, answer)),
+        Err(reason) => answer(encoded(&EnrolResponse::refusal(&reason))),
+    }
+}
+
+fn begin_enrol(this: &mut Perception, request: &wire::services::EnrolRequest) -> Result<EnrolTicket, String> {
+    if !this.shared.enabled.load(Ordering::Relaxed) {
+        return Err("the node is switched off; call ~/enable with data: true".into());
+    }
+    let face_id = optional(&request.face_id, FaceId::parse).transpose().map_err(|error| error.to_string())?;
+    let person_id = optional(&request.person_id, PersonId::parse).transpose().map_err(|error| error.to_string())?;
+    let request = EnrolRequest {
+        face_id,
+        person_id,
+        name: request.name.clone(),
+        min_samples: u32::from(request.min_samples),
+        timeout_secs: f64::from(request.timeout),
+        consent: request.consent,
+        force: request.force,
+    };
+    let now = this.image_time();
+    this.line.begin_enrol(request, now).map_err(|error| error.to_string())
+}
+
+/// The answer to an enrolment that ended.
+pub(super) fn enrolled(result: Result<Enrolled, OperationError>) -> Vec<u8> {
+    let id = |person: Option<PersonId>| person.map(|person| person.to_string()).unwrap_or_default();
+    encoded(&match result {
+        Ok(Enrolled { person_id, references, possible_duplicate_of }) => EnrolResponse {
+            success: true,
+            person_id: person_id.to_string(),
+            possible_duplicate_of: id(possible_duplicate_of),
+            message: format!("{references} looks stored"),
+        },
+        Err(error) => EnrolResponse {
+            possible_duplicate_of: id(error.possible_duplicate_of()),
+            ..EnrolResponse::refusal(&error.to_string())
+        },
+    })
+}
+
+/// Runs an operation on a person; a trouble with the gallery is kept for diagnostics.
+fn on_person<T>(
+    this: &mut Perception,
+    person: &str,
+    operation: impl FnOnce(&mut Perception, PersonId) -> Result<T, OperationError>,
+) -> Result<T, String> {
+    let person = PersonId::parse(person).map_err(|error| error.to_string())?;
+    operation(this, person).map_err(|error| error.to_string())
+}
+
+fn set_name(this: &mut Perception, request: &SetNameRequest) -> SetNameResponse {
+    match on_person(this, &request.person_id, |this, person| this.line.set_name(person, &request.name)) {
+        Ok(person) if request.name.is_empty() => {
+            SetNameResponse { success: true, message: format!("{person} has no name any more") }
+        }
+        Ok(person) => SetNameResponse { success: true, message: format!("{person} is called {}", request.name) },
+        Err(reason) => SetNameResponse::refusal(&reason),
+    }
+}
+
+fn merge(this: &mut Perception, request: &MergeRequest) -> MergeResponse {
+    let merged = on_person(this, &request.keep, |this, keep| {
+        let absorb = PersonId::parse(&request.absorb);
+        Ok(absorb.map(|absorb| this.line.merge(keep, absorb)))
+    });
+    match merged {
+        Ok(Ok(Ok(keep))) => MergeResponse { success: true, message: format!("{} is now {keep}", request.absorb) },
+        Ok(Ok(Err(error))) => MergeResponse::refusal(&error.to_string()),
+        Ok(Err(error)) => MergeResponse::refusal(&error.to_string()),
+        Err(reason) => MergeResponse::refusal(&reason),
+    }
+}
+
+fn forget(this: &mut Perception, request: &ForgetRequest) -> ForgetResponse {
+    match on_person(this, &request.person_id, |this, person| this.line.forget(person)) {
+        Ok(receipt) => ForgetResponse {
+            success: true,
+            removed: lines(&receipt),
+            message: format!("{} is forgotten", request.person_id),
+        },
+        Err(reason) => ForgetResponse::refusal(&reason),
+    }
+}
+
+fn lines(receipt: &Receipt) -> Vec<String> {
+    receipt.lines()
+}
+
+fn list_people(this: &mut Perception, _: &ListPeopleRequest) -> ListPeopleResponse {
+    ListPeopleResponse { people: this.line.list().iter().map(messages::PersonRecord::from).collect() }
+}
+
+fn export_person(this: &mut Perception, request: &ExportPersonRequest) -> ExportPersonResponse {
+    match on_person(this, &request.person_id, |this, person| this.line.export(person)) {
+        Ok(json) => ExportPersonResponse { success: true, json, message: "everything that is stored".into() },
+        Err(reason) => ExportPersonResponse::refusal(&reason),
+    }
+}
+
+fn identify(this: &mut Perception, request: &IdentifyRequest) -> IdentifyResponse {
+    let pixels: Pixels<'_> = request.image.pixels();
+    match this.line.identify(&pixels) {
+        Ok(people) => {
+            let message = if people.is_empty() { "nobody in the picture".to_owned() } else { String::new() };
+            IdentifyResponse { people: people.iter().map(messages::Person::from).collect(), message }
+        }
+        Err(error) => IdentifyResponse::refusal(&error.to_string()),
+    }
+}
+
+fn enable(this: &mut Perception, request: &SetBoolRequest) -> SetBoolResponse {
     let was = this.shared.enabled.swap(request.data, Ordering::Relaxed);
     if was && !request.data {
         this.reset();
@@ -130,7 +302,14 @@ fn enable(this: &mut Perception, request: SetBoolRequest) -> SetBoolResponse {
     SetBoolResponse { success: true, message: message.into() }
 }
 
-fn reset(this: &mut Perception, _: EmptyRequest) -> EmptyResponse {
+fn reset(this: &mut Perception, _: &EmptyRequest) -> EmptyResponse {
     this.reset();
     EmptyResponse::default()
+}
+
+fn forget_all(this: &mut Perception, _: &TriggerRequest) -> TriggerResponse {
+    match this.line.forget_all() {
+        Ok(receipt) => TriggerResponse { success: true, message: lines(&receipt).join(", ") },
+        Err(error) => TriggerResponse::refusal(&error.to_string()),
+    }
 }

@@ -1,6 +1,7 @@
 //! What the pipeline found, as messages. A field that nobody measured is NaN.
 
-use super::messages::{Duration, Header, People, Person, PersonEvent, Pose};
+use super::messages::{Duration, Header, People, Person, PersonEvent, PersonRecord, Pose, Time};
+use crate::gallery;
 use crate::people;
 use crate::time::Stamp;
 use std::fmt::Display;
@@ -91,6 +92,22 @@ impl From<&people::PersonEvent> for PersonEvent {
             detail: event.detail.clone(),
             confidence: event.confidence,
             absent_for: event.absent_for_secs,
+        }
+    }
+}
+
+impl From<&gallery::PersonRecord> for PersonRecord {
+    fn from(record: &gallery::PersonRecord) -> Self {
+        Self {
+            person_id: record.person_id.to_string(),
+            name: record.name.clone().unwrap_or_default(),
+            first_seen: record.first_seen.into(),
+            last_seen: record.last_seen.into(),
+            encounters: record.encounters,
+            references: record.references,
+            aliases: record.aliases.iter().map(ToString::to_string).collect(),
+            consent: record.consent.is_some(),
+            expires: record.expires.map(Time::from).unwrap_or_default(),
         }
     }
 }
