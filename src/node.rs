@@ -174,6 +174,11 @@ impl Node {
         matches!(self.state, State::Active { .. })
     }
 
+    /// The clock that stamps are compared with.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock.clone()
+    }
+
     /// The parameters in use.
     pub fn config(&self) -> Config {
         self.shared.config()

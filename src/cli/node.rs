@@ -1,15 +1,18 @@
 //! `rostro node`.
 
+use super::Outcome;
 use super::progress::StderrProgress;
-use super::{Outcome, params};
-use crate::config::{CameraTransport, Config, NODE_NAME};
+use crate::config::parameters::ParameterValue;
+use crate::config::{CameraTransport, Config, NODE_NAME, is_ros_parameter, parameters_in};
 use crate::dds::{self, Dds, DdsOptions};
 use crate::node::names::{Names, RosArguments};
+use crate::node::parameters::{Parameters, USE_SIM_TIME};
 use crate::node::transport::Transport as _;
 use crate::node::{Node, camera_topic};
 use crate::runtime::{STAGE_TARGET, StageTimes, StopSignal};
 use anyhow::Context as _;
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Targets;
@@ -84,11 +87,16 @@ pub(super) fn run(args: &NodeArgs) -> anyhow::Result<Outcome> {
         tracing::warn!("{advice}");
     }
     let mut node = Node::new(&mut transport, config.clone(), use_sim_time)?;
+    let (changed, changes) = mpsc::channel();
+    let on_change = move |config: &Config| drop(changed.send(config.clone()));
+    let parameters = Parameters::new(config.clone(), use_sim_time, on_change);
+    let _parameter_services = parameters.serve(&mut transport, node.clock())?;
     node.configure(&mut transport, config, &mut StderrProgress::default())?;
     node.activate(&mut transport)?;
     tracing::info!("{} is active ({})", transport.node_name(), transport.name());
     while !stop.is_set() {
         transport.spin(TICK);
+        changes.try_iter().for_each(|config| node.reconfigure(config));
         node.tick(&transport);
     }
     tracing::info!("{} was asked to end", transport.node_name());
@@ -98,11 +106,22 @@ pub(super) fn run(args: &NodeArgs) -> anyhow::Result<Outcome> {
 
 /// Files first, in their order, then single parameters, as ROS does it.
 fn settings(args: &NodeArgs, ros: &RosArguments) -> anyhow::Result<(Config, bool)> {
-    let mut config = Config::default();
+    let mut changes = Vec::new();
     for path in args.params_file.iter().cloned().chain(ros.params_files.iter().map(PathBuf::from)) {
-        config = params::read_config(Some(&path))?;
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        changes.extend(parameters_in(&text).with_context(|| path.display().to_string())?);
     }
-    Ok((config, args.use_sim_time))
+    for (name, value) in &ros.parameters {
+        changes.push((name.clone(), ParameterValue::from_yaml(value).with_context(|| format!("-p {name}"))?));
+    }
+    let (of_ros, own): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(name, _)| is_ros_parameter(name));
+    let sim_time = of_ros.iter().rev().find(|(name, _)| name == USE_SIM_TIME);
+    let use_sim_time = match sim_time {
+        None => false,
+        Some((_, ParameterValue::Bool(value))) => *value,
+        Some((_, other)) => anyhow::bail!("{USE_SIM_TIME} is {other}, it must be true or false"),
+    };
+    Ok((Config::default().with_overrides(&own)?, args.use_sim_time || use_sim_time))
 }
 
 fn names(args: &NodeArgs, ros: &RosArguments, config: &Config) -> anyhow::Result<Names> {
