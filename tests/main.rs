@@ -9,6 +9,10 @@ mod emotion;
 mod import_parity;
 mod models;
 mod mtcnn_parity;
+#[cfg(feature = "dds")]
+mod node;
+#[cfg(feature = "dds")]
+mod node_support;
 mod params;
 mod quality;
 mod replay;

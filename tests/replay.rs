@@ -1,7 +1,7 @@
 //! Replay with a stand-in for the line, so that none of this needs a model: what comes out of
 //! inputs, what goes into the results, and that both are the same every time.
 
-use crate::support::{shared, skip};
+use crate::support::{python_packages, shared, skip};
 use proptest::prelude::*;
 use rostro::config::AnnotatedConfig;
 use rostro::frame::{Decoder, Frame, RawPixels};
@@ -325,29 +325,8 @@ fn gif(frames: u8) -> Vec<u8> {
     bytes
 }
 
-/// A folder with the Python packages that read and write bags, fetched once; `None` (and a word)
-/// when pip cannot.
-fn python_packages(test: &str) -> Option<PathBuf> {
-    let site = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bag_readers");
-    if site.join("complete").exists() {
-        return Some(site);
-    }
-    let packages = ["rosbags==0.11.*", "mcap-ros2-support==0.6.*"];
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"];
-    match Command::new("python3").args(pip).arg(&site).args(packages).output() {
-        Ok(output) if output.status.success() => {
-            std::fs::write(site.join("complete"), "").unwrap();
-            Some(site)
-        }
-        Ok(output) => {
-            skip(test, &format!("pip cannot fetch {packages:?}: {}", String::from_utf8_lossy(&output.stderr)));
-            None
-        }
-        Err(error) => {
-            skip(test, &format!("python3: {error}"));
-            None
-        }
-    }
+fn bag_readers(test: &str) -> Option<PathBuf> {
+    python_packages(test, "bag_readers", &["rosbags==0.11.*", "mcap-ros2-support==0.6.*"])
 }
 
 /// Runs the script that looks at bags with those packages; what it prints.
@@ -360,7 +339,7 @@ fn other_eyes(site: &Path, arguments: &[&Path]) -> String {
 
 #[test]
 fn other_readers_find_in_the_bag_what_the_lines_say() {
-    let Some(site) = python_packages("other_readers_find_in_the_bag_what_the_lines_say") else { return };
+    let Some(site) = bag_readers("other_readers_find_in_the_bag_what_the_lines_say") else { return };
     let folder = folder("replay_readers");
     let out = folder.join("out");
     replay_into(&out, &two_camera_bags(&folder));
@@ -372,7 +351,7 @@ fn other_readers_find_in_the_bag_what_the_lines_say() {
 
 #[test]
 fn bags_that_rosbags_wrote_are_replayed_however_they_are_stored() {
-    let Some(site) = python_packages("bags_that_rosbags_wrote_are_replayed") else { return };
+    let Some(site) = bag_readers("bags_that_rosbags_wrote_are_replayed") else { return };
     let folder = folder("replay_rosbags");
     let picture = folder.join("picture.jpg");
     std::fs::write(&picture, jpeg(40, 30)).unwrap();

@@ -5,7 +5,9 @@ use rostro::model::NoProgress;
 use rostro::model::runtime;
 use rostro::model::store::ModelStore;
 use rostro::onnx::Runtime;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
 
 /// The folder of shared test data: `ROSTRO_TEST_DATA`, else `../shared` beside the repository.
 /// Says what is skipped when it is absent.
@@ -35,6 +37,32 @@ pub(crate) fn runtime(test: &str) -> Option<(ModelStore, Runtime)> {
         Ok(library) => Some((store, Runtime::start(&library.path, &config).expect("ONNX Runtime starts"))),
         Err(error) => {
             skip(test, &format!("ONNX Runtime cannot be had: {error}"));
+            None
+        }
+    }
+}
+
+/// A folder `name` with these Python packages, fetched once; `None` (and a word) when pip cannot.
+pub(crate) fn python_packages(test: &str, name: &str, packages: &[&str]) -> Option<PathBuf> {
+    // Tests run side by side, and one fetch is enough.
+    static FETCHING: Mutex<()> = Mutex::new(());
+    let _fetching = FETCHING.lock();
+    let site = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if site.join("complete").exists() {
+        return Some(site);
+    }
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"];
+    match Command::new("python3").args(pip).arg(&site).args(packages).output() {
+        Ok(output) if output.status.success() => {
+            std::fs::write(site.join("complete"), "").unwrap();
+            Some(site)
+        }
+        Ok(output) => {
+            skip(test, &format!("pip cannot fetch {packages:?}: {}", String::from_utf8_lossy(&output.stderr)));
+            None
+        }
+        Err(error) => {
+            skip(test, &format!("python3: {error}"));
             None
         }
     }

@@ -96,7 +96,9 @@ pub(super) fn run(args: &NodeArgs) -> anyhow::Result<Outcome> {
     tracing::info!("{} is active ({})", transport.node_name(), transport.name());
     while !stop.is_set() {
         transport.spin(TICK);
-        changes.try_iter().for_each(|config| node.reconfigure(config));
+        for config in changes.try_iter() {
+            node.reconfigure(config);
+        }
         node.tick(&transport);
     }
     tracing::info!("{} was asked to end", transport.node_name());

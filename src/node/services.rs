@@ -1,4 +1,5 @@
 //! The services: decoded, handed to the perception thread, answered.
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "all requests are handed over alike")]
 
 use super::perception::{Call, Perception};
 use super::shared::Shared;
