@@ -10,6 +10,7 @@ use crate::model::{Progress, runtime};
 use crate::onnx::{self, OnnxEmbedder, OnnxEmotionClassifier, Runtime};
 use crate::pipeline::{EmbeddingStage, EmotionStage, Pipeline, Stages};
 use anyhow::{Context, ensure};
+use std::path::PathBuf;
 
 /// Loads every stage that `config` asks for, fetching models that are not there yet.
 ///
@@ -23,6 +24,35 @@ pub fn load_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Re
         .with_context(|| format!("{} ({})", library.path.display(), library.found))?;
     let stages = load_stages(config, &store, &runtime, progress)?;
     Ok(Pipeline::new(config.clone(), stages))
+}
+
+/// As [`load_pipeline`], with the people of [`gallery_path`], for a robot.
+///
+/// # Errors
+/// The first thing that is missing or wrong, with what to do about it.
+pub fn load_node_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
+    let mut line = load_pipeline(config, progress)?;
+    if config.identity.enabled {
+        line.open_gallery(&gallery_path(config)?)?;
+    }
+    Ok(line)
+}
+
+/// The gallery's file: `gallery.path`, else in the user's folder of program states.
+///
+/// # Errors
+/// When neither is known.
+pub fn gallery_path(config: &Config) -> anyhow::Result<PathBuf> {
+    if !config.gallery.path.is_empty() {
+        return Ok(PathBuf::from(&config.gallery.path));
+    }
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // The convention for these variables: a relative XDG_STATE_HOME is ignored.
+    let states = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let states = states.or_else(|| Some(set("HOME")?.join(".local/state")));
+    let states =
+        states.context("no folder for the gallery: neither XDG_STATE_HOME nor HOME is set; set gallery.path")?;
+    Ok(states.join("rostro/gallery.db"))
 }
 
 fn load_stages(

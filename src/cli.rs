@@ -5,6 +5,7 @@
 mod bar;
 mod demo;
 mod eval;
+mod gallery;
 mod models;
 #[cfg(feature = "dds")]
 mod node;
@@ -37,6 +38,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Replay(replay::ReplayArgs),
     Eval(eval::EvalArgs),
+    Gallery(gallery::GalleryArgs),
     Models(models::ModelsArgs),
     Params(params::ParamsArgs),
     #[cfg(feature = "dds")]
@@ -78,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args, output),
         Command::Replay(args) => replay::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
+        Command::Gallery(args) => gallery::run(&args, output),
         Command::Models(args) => models::run(&args, output),
         Command::Params(args) => params::run(&args, output),
         #[cfg(feature = "dds")]

@@ -17,6 +17,16 @@ impl ModelTag {
         Self(format!("{manifest_name}@{short}").into())
     }
 
+    /// Reads what [`Self::as_str`] gave.
+    pub fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Name of the manifest.
+    pub fn manifest_name(&self) -> &str {
+        self.0.split('@').next().unwrap_or(&self.0)
+    }
+
     /// As text: `name@hash8`.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,15 +1,18 @@
 //! Who we know: people, their references, and the search among them.
 //!
-//! [`MemoryGallery`] searches, [`Store`] keeps (one SQLite file), [`StoredGallery`] joins the two: every
+//! [`MemoryGallery`] searches, `store` keeps (one SQLite file), [`StoredGallery`] joins the two: every
 //! [`Change`] is durable before it is visible.
 
 mod change;
 pub mod enrol;
+pub mod health;
 mod looks;
 mod matrix;
 mod memory;
 mod portable;
 mod record;
+mod sightings;
+mod store;
 mod stored;
 
 pub use change::Change;
@@ -17,6 +20,8 @@ pub use looks::LiveLooks;
 pub use memory::{Impostors, MemoryGallery};
 pub use portable::PortablePerson;
 pub use record::{Kind, NAME_BYTES, PersonRecord, Reference, Standing, clean_name};
+pub use sightings::{Sighting, Sightings};
+pub use store::StoreError;
 pub use stored::{NewPerson, Receipt, StoredGallery, Update};
 
 use crate::embed::{Embedding, EmbeddingError, ModelTag};
@@ -71,6 +76,9 @@ pub enum GalleryError {
         /// Of the gallery.
         ours: ModelTag,
     },
+    /// The file that keeps it cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The id, or one of its aliases, is taken.
     #[error("{0} is in the gallery already; forget {0} first, or leave it")]
     Exists(PersonId),

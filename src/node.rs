@@ -18,14 +18,12 @@ pub mod parameters;
 mod perception;
 mod services;
 mod shared;
-mod shim;
 pub mod transport;
 
 pub use diagnostics::TYPE as DIAGNOSTICS_TYPE;
 pub use outputs::{TOPICS, picture_topics};
 pub use services::SERVICES;
 
-use self::shim::Pending as _;
 use crate::assembly;
 use crate::config::Config;
 use crate::ids::CameraId;

@@ -1,6 +1,7 @@
 //! The line itself: the only module that knows the order of the stages.
 
 mod operations;
+mod upkeep;
 
 use operations::Enrolment;
 pub use operations::{EnrolAs, EnrolRequest, EnrolTicket, Enrolled, OperationError};
@@ -11,7 +12,7 @@ use crate::detect::{Detection, FaceDetector};
 use crate::embed::{Embedding, FaceEmbedder, ModelTag};
 use crate::emotion::{EmotionClassifier, EmotionScores};
 use crate::frame::{DecodeError, Decoder, Frame, ImageView, Pixels};
-use crate::gallery::{GalleryError, LiveLooks, MemoryGallery, StoredGallery};
+use crate::gallery::{GalleryError, LiveLooks, MemoryGallery, Sightings, StoredGallery};
 use crate::geometry::Point;
 use crate::ids::CameraId;
 use crate::inference::InferenceError;
@@ -108,6 +109,10 @@ pub struct Pipeline {
     looks: LiveLooks,
     enrolments: Vec<Enrolment>,
     next_ticket: u64,
+    sightings: Sightings,
+    gallery_trouble: Option<String>,
+    expiry_checked: Option<Stamp>,
+    faces_until: u64,
     operation_events: Vec<PersonEvent>,
     face_ids: FaceCounter,
     cameras: BTreeMap<CameraId, Camera>,
@@ -169,6 +174,10 @@ impl Pipeline {
             looks: LiveLooks::default(),
             enrolments: Vec::new(),
             next_ticket: 0,
+            sightings: Sightings::default(),
+            gallery_trouble: None,
+            expiry_checked: None,
+            faces_until: u64::MAX,
             operation_events: Vec::new(),
             config,
             stages,
@@ -180,6 +189,11 @@ impl Pipeline {
             people: None,
             events: Vec::new(),
         }
+    }
+
+    /// Takes another gallery in place of the one so far, which must be of the embedder in use.
+    pub fn set_gallery(&mut self, gallery: StoredGallery) {
+        self.gallery = gallery;
     }
 
     /// The people that can be recognised.
@@ -255,6 +269,7 @@ impl Pipeline {
         };
         let (identifier, gallery) = (&mut camera.identifier, self.gallery.memory());
         in_stage!("decide", identifier.decide(tracks, observations, gallery, &mut people, &mut self.events))?;
+        self.sightings.take(&people, &self.events);
         self.frame_seq += 1;
         Ok(self.people.insert(people))
     }

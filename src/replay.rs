@@ -14,7 +14,7 @@ mod summary;
 mod video;
 
 pub use bag::BagSource;
-pub use inputs::Inputs;
+pub use inputs::{Inputs, Kind, kind_of};
 pub use output::{OutputError, Outputs};
 pub use pictures::{GifSource, PictureSource, picture_files};
 pub use source::{FrameSource, OpenError, REHEARSAL_SECS, SourceError};

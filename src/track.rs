@@ -92,6 +92,16 @@ impl FaceCounter {
         Self(Arc::new(AtomicU64::new(first)))
     }
 
+    /// Goes on from `first`, unless it is further already.
+    pub fn skip_to(&self, first: u64) {
+        self.0.fetch_max(first, Ordering::Relaxed);
+    }
+
+    /// Number of the face to come.
+    pub fn upcoming(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// A face id that was never given before.
     pub fn next(&self) -> FaceId {
         FaceId::from_counter(self.0.fetch_add(1, Ordering::Relaxed))

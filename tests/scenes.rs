@@ -25,7 +25,8 @@ use rostro::model::NoProgress;
 use rostro::model::pictures::demo_pictures;
 use rostro::model::store::{InstallOptions, ModelStore};
 use rostro::people::People;
-use rostro::pipeline::{FrameHead, Pipeline};
+use rostro::pipeline::{EnrolAs, FrameHead, Pipeline};
+use rostro::time::Stamp;
 use rostro::track::Observation;
 use std::path::{Path, PathBuf};
 
@@ -151,11 +152,14 @@ fn score(
 
 fn enrol(pipeline: &mut Pipeline, crowd: &Crowd, cast: &Cast) {
     for (name, photographs) in &crowd.enrolled {
-        for &photograph in photographs {
+        let look = |&photograph: &usize| {
             let data = std::fs::read(&cast.files[photograph]).unwrap();
             let picture = Pixels::Encoded(EncodedPixels { format: "", data: &data });
-            pipeline.enrol_picture(name, &picture).unwrap();
-        }
+            pipeline.look_at_picture(&picture, Stamp::default(), String::new()).unwrap()
+        };
+        let looks: Vec<_> = photographs.iter().map(look).collect();
+        let who = EnrolAs { name: name.clone(), force: true, ..EnrolAs::default() };
+        pipeline.enrol_looks(&who, &looks).unwrap();
     }
 }
 

@@ -16,13 +16,19 @@ pub(super) struct FrameBar(ProgressBar);
 impl FrameBar {
     /// Shows the bar; `frames` is how many there will be, when that is known.
     pub(super) fn show(frames: Option<u64>) -> Self {
-        let (bar, template) = match frames {
-            Some(frames) => (ProgressBar::new(frames), "{bar:30} {pos}/{len} frames  {eta} left"),
-            None => (ProgressBar::new_spinner(), "{spinner} {pos} frames  {elapsed}"),
+        Self::counting("frames", frames)
+    }
+
+    /// Shows a bar that counts something else.
+    pub(super) fn counting(what: &'static str, count: Option<u64>) -> Self {
+        let (bar, template) = match count {
+            Some(count) => (ProgressBar::new(count), "{bar:30} {pos}/{len} {msg}  {eta} left"),
+            None => (ProgressBar::new_spinner(), "{spinner} {pos} {msg}  {elapsed}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
+        bar.set_message(what);
         *shown() = Some(bar.clone());
         Self(bar)
     }

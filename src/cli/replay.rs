@@ -1,12 +1,13 @@
 //! `rostro replay`.
 
 use super::bar::FrameBar;
+use super::gallery::{Friend, encoded, people_in, read_picture};
 use super::params::read_config;
 use super::progress::StderrProgress;
 use super::{Outcome, Output};
 use crate::assembly;
 use crate::config::Config;
-use crate::frame::{EncodedPixels, Pixels};
+use crate::gallery::StoredGallery;
 use crate::pipeline::{EnrolAs, Pipeline};
 use crate::replay::{self, Inputs, Outputs, PersonSummary, ReplaySummary};
 use crate::time::Stamp;
@@ -44,9 +45,9 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "DIR", default_value = "rostro-replay")]
     out: PathBuf,
 
-    /// People to recognise: a folder with a folder of pictures per person, or pictures named after
-    /// their person.
-    #[arg(long, value_name = "DIR")]
+    /// People to recognise: a gallery file, which is only read; or a folder with a folder of pictures
+    /// per person, or pictures named after their person.
+    #[arg(long, value_name = "FILE|DIR")]
     gallery: Option<PathBuf>,
 
     /// Parameters, as a robot's node gets them.
@@ -64,9 +65,10 @@ pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> 
     for note in inputs.notes() {
         tracing::warn!("{note}");
     }
-    let friends = args.gallery.as_deref().map(people_in).transpose()?.unwrap_or_default();
+    let gallery = args.gallery.as_deref();
+    let friends = gallery.filter(|path| path.is_dir()).map(people_in).transpose()?.unwrap_or_default();
     let outputs = Outputs::create(&args.out, &inputs.cameras(), &config.annotated)?;
-    let mut line = match load_line(&config, &friends) {
+    let mut line = match load_line(&config, gallery.filter(|path| !path.is_dir()), &friends) {
         Ok(line) => line,
         Err(error) => {
             outputs.discard();
@@ -89,52 +91,18 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// Somebody to recognise, and pictures of them.
-#[derive(Debug, PartialEq, Eq)]
-struct Friend {
-    name: String,
-    pictures: Vec<PathBuf>,
-}
-
-/// The people of a gallery folder, by name.
-fn people_in(folder: &Path) -> anyhow::Result<Vec<Friend>> {
-    let unreadable = || format!("cannot read the gallery {}", folder.display());
-    let mut friends = Vec::new();
-    for picture in replay::picture_files(folder).with_context(unreadable)? {
-        friends.push(Friend { name: name_of(picture.file_stem())?, pictures: vec![picture] });
-    }
-    for entry in std::fs::read_dir(folder).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        if path.is_dir() {
-            let pictures = replay::picture_files(&path).with_context(unreadable)?;
-            anyhow::ensure!(!pictures.is_empty(), "no JPEG or PNG picture in {}", path.display());
-            friends.push(Friend { name: name_of(path.file_name())?, pictures });
-        }
-    }
-    anyhow::ensure!(
-        !friends.is_empty(),
-        "nobody in the gallery {}: expected a folder of pictures per person, or pictures named after their person",
-        folder.display()
-    );
-    // A folder's order is the file system's; ids are given in this one.
-    friends.sort_by(|a, b| (&a.name, &a.pictures).cmp(&(&b.name, &b.pictures)));
-    Ok(friends)
-}
-
-fn name_of(part: Option<&std::ffi::OsStr>) -> anyhow::Result<String> {
-    let name = part.and_then(|part| part.to_str()).context("a name in the gallery is not UTF-8")?;
-    Ok(name.to_owned())
-}
-
-/// The line with its networks, knowing these people.
-fn load_line(config: &Config, friends: &[Friend]) -> anyhow::Result<Pipeline> {
+/// The line with its networks, knowing the people of a gallery file or of a folder of pictures.
+fn load_line(config: &Config, gallery: Option<&Path>, friends: &[Friend]) -> anyhow::Result<Pipeline> {
     let mut line = assembly::load_pipeline(config, &mut StderrProgress::default())?;
+    if let Some(file) = gallery {
+        // Read only, so that a replay always has the same result.
+        line.set_gallery(StoredGallery::read(file, line.gallery().model())?);
+    }
     for Friend { name, pictures } in friends {
         let mut looks = Vec::new();
         for path in pictures {
-            let data = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let picture = Pixels::Encoded(EncodedPixels { format: "", data: &data });
-            match line.look_at_picture(&picture, Stamp::default(), path.display().to_string()) {
+            let look = line.look_at_picture(&encoded(&read_picture(path)?), Stamp::default(), String::new());
+            match look {
                 Ok(look) => looks.push(look),
                 Err(error) => tracing::warn!("{} teaches nothing about {name}: {error}", path.display()),
             }
@@ -193,25 +161,4 @@ fn person_as_text(person: &PersonSummary) -> String {
         return seen;
     }
     format!("{seen}, named {:.0} % of it", person.named_share * 100.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gallery_is_folders_and_named_pictures() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        assert!(people_in(folder.path()).unwrap_err().to_string().contains("nobody"));
-        std::fs::create_dir(at("Anna")).unwrap();
-        assert!(people_in(folder.path()).unwrap_err().to_string().contains("Anna"));
-        for name in ["Anna/2.jpg", "Anna/1.PNG", "Ben.jpeg", "readme.txt"] {
-            std::fs::write(at(name), "").unwrap();
-        }
-        let anna = Friend { name: "Anna".into(), pictures: vec![at("Anna/1.PNG"), at("Anna/2.jpg")] };
-        let ben = Friend { name: "Ben".into(), pictures: vec![at("Ben.jpeg")] };
-        assert_eq!(people_in(folder.path()).unwrap(), [anna, ben]);
-        assert!(people_in(&at("nowhere")).unwrap_err().to_string().contains("nowhere"));
-    }
 }

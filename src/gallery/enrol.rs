@@ -9,6 +9,8 @@ use crate::model::manifest::Similarity;
 
 /// References that one enrolment adds at most.
 const MOST_REFERENCES: usize = 10;
+/// References of one person at most; each costs time in every search.
+const MOST_PER_PERSON: usize = 40;
 /// References that are kept even when they are much alike.
 const FEW_REFERENCES: usize = 3;
 /// Two looks more alike than this are the same picture.
@@ -138,6 +140,38 @@ pub fn compare(
         return Err(Refusal::NotAPerson { person });
     }
     Err(Refusal::Duplicate { person, label: record.label().to_owned(), similarity: other.similarity })
+}
+
+/// Leaves out what the person's references show already, and what would be too many.
+///
+/// # Errors
+/// [`GalleryError`] when the looks do not fit the gallery.
+pub fn leave_out_known(
+    gallery: &MemoryGallery,
+    person: PersonId,
+    references: &mut Vec<Reference>,
+) -> Result<(), GalleryError> {
+    let mut room = MOST_PER_PERSON.saturating_sub(gallery.record(person)?.references as usize);
+    let mut kept = Vec::new();
+    for reference in references.drain(..) {
+        if room > 0 && gallery.similarity_to(person, &reference.look)? < SAME_PICTURE {
+            kept.push(reference);
+            room -= 1;
+        }
+    }
+    *references = kept;
+    Ok(())
+}
+
+/// Cosine between the middles of two groups of looks.
+///
+/// # Errors
+/// [`GalleryError::NoLooks`] when one of them is empty.
+pub fn likeness(a: &[Reference], b: &[Reference]) -> Result<f32, GalleryError> {
+    match (mean_look(a), mean_look(b)) {
+        (Some(a), Some(b)) => Ok(a.cosine(&b)?),
+        _ => Err(GalleryError::NoLooks),
+    }
 }
 
 /// The direction in the middle of the looks, weighed by their quality.

@@ -90,8 +90,9 @@ impl MemoryGallery {
     ///
     /// # Errors
     /// [`GalleryError`] saying why not.
-    pub fn check(&self, change: &Change) -> Result<(), GalleryError> {
+    pub(super) fn check(&self, change: &Change) -> Result<(), GalleryError> {
         match change {
+            Change::Create { references, .. } if references.is_empty() => Err(GalleryError::NoLooks),
             Change::Create { references, .. } => self.check_looks(references),
             Change::Learn { person, references, .. } => {
                 self.record(*person)?;
@@ -109,26 +110,41 @@ impl MemoryGallery {
         }
     }
 
-    /// Makes a change that [`Self::check`] has found possible.
-    pub fn apply(&mut self, change: &Change) {
+    /// The person's record once a change is made that [`Self::check`] has found possible; `None` when
+    /// nobody is left.
+    pub(super) fn after(&self, change: &Change) -> Option<PersonRecord> {
+        let mut record = match change {
+            Change::Create { record, .. } => record.clone(),
+            Change::Learn { person, .. } | Change::Name { person, .. } | Change::Seen { person, .. } => {
+                self.people.get(person)?.clone()
+            }
+            Change::Merge { keep, .. } => self.people.get(keep)?.clone(),
+            Change::Forget { .. } | Change::ForgetAll => return None,
+        };
         match change {
-            Change::Create { record, references, next_person } => {
-                self.next_person = self.next_person.max(*next_person);
-                self.insert(record.clone());
-                self.push(record.person_id, references);
+            Change::Create { references, .. } => record.references = references.len() as u32,
+            Change::Learn { references, name, consent, .. } => {
+                record.references += references.len() as u32;
+                record.learn(name.as_deref(), *consent);
             }
-            Change::Learn { person, references, name, consent } => {
-                self.push(*person, references);
-                if let Some(record) = self.people.get_mut(person) {
-                    record.learn(name.as_deref(), *consent);
-                }
+            Change::Name { name, .. } => record.rename(name.clone()),
+            Change::Merge { absorb, .. } => record.absorb(self.people.get(absorb)?.clone()),
+            Change::Seen { last_seen, encounters, expires, .. } => record.see(*last_seen, *encounters, *expires),
+            Change::Forget { .. } | Change::ForgetAll => {}
+        }
+        Some(record)
+    }
+
+    /// Makes a change that [`Self::check`] has found possible.
+    pub(super) fn apply(&mut self, change: &Change) {
+        let after = self.after(change);
+        match change {
+            Change::Create { record: PersonRecord { person_id: person, .. }, references, .. }
+            | Change::Learn { person, references, .. } => self.push(*person, references),
+            Change::Merge { keep, absorb } => {
+                self.matrix.reassign(*absorb, *keep);
+                self.remove_record(*absorb);
             }
-            Change::Name { person, name } => {
-                if let Some(record) = self.people.get_mut(person) {
-                    record.rename(name.clone());
-                }
-            }
-            Change::Merge { keep, absorb } => self.merge(*keep, *absorb),
             Change::Forget { person } => {
                 self.matrix.remove(*person);
                 self.remove_record(*person);
@@ -138,12 +154,66 @@ impl MemoryGallery {
                 self.people.clear();
                 self.aliases.clear();
             }
-            Change::Seen { person, last_seen, encounters, expires } => {
-                if let Some(record) = self.people.get_mut(person) {
-                    record.see(*last_seen, *encounters, *expires);
-                }
-            }
+            Change::Name { .. } | Change::Seen { .. } => {}
         }
+        if let Change::Create { next_person, .. } = change {
+            self.next_person = self.next_person.max(*next_person);
+        }
+        if let Some(record) = after {
+            self.put(record);
+        }
+    }
+
+    /// Takes a person as another program left them, in place of what is known about them.
+    pub(super) fn replace(&mut self, record: PersonRecord, references: &[Reference]) {
+        let person = record.person_id;
+        self.remove(person);
+        self.push(person, references);
+        self.put(PersonRecord { references: references.len() as u32, ..record });
+    }
+
+    /// Removes somebody whom another program forgot or merged.
+    pub(super) fn remove(&mut self, person: PersonId) {
+        self.matrix.remove(person);
+        self.remove_record(person);
+    }
+
+    /// Puts a record back that was read from a file; its references follow.
+    pub(super) fn insert(&mut self, record: PersonRecord) {
+        self.put(PersonRecord { references: 0, ..record });
+    }
+
+    /// Puts a reference back that was read from a file; false when it fits nobody, or not the others.
+    pub(super) fn restore(&mut self, person: PersonId, quality: f32, stamp: Stamp, source: &str, unit: &[f32]) -> bool {
+        let fits = self.matrix.dimensions().is_none_or(|dimensions| dimensions == unit.len());
+        let Some(record) = self.people.get_mut(&person).filter(|_| fits) else { return false };
+        record.references += 1;
+        self.matrix.push(Row { person, quality, stamp, source: source.into() }, unit);
+        true
+    }
+
+    /// Ids are given from this number on, if it is higher than the one so far.
+    pub(super) const fn count_from(&mut self, next_person: u64) {
+        if next_person > self.next_person {
+            self.next_person = next_person;
+        }
+    }
+
+    /// A person's references that are nobody else's, too, as when one picture was enrolled twice.
+    pub(super) fn own_references(&self, person: PersonId) -> Vec<Reference> {
+        let others = || self.matrix.rows().filter(|(row, _)| row.person != person).map(|(_, unit)| unit);
+        let is_own = |reference: &Reference| others().all(|unit| unit != reference.look.unit());
+        self.references(person).into_iter().filter(is_own).collect()
+    }
+
+    /// Every text of other people: names and where their references come from.
+    pub(super) fn texts_of_others(&self, person: PersonId) -> Vec<&str> {
+        let names = self.people.values().filter(|record| record.person_id != person).filter_map(|r| r.name.as_deref());
+        let sources = self.matrix.rows().filter(|(row, _)| row.person != person).map(|(row, _)| &*row.source);
+        let mut texts: Vec<&str> = names.chain(sources).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        texts
     }
 
     /// The id of a person to come, and the number of the one after.
@@ -231,7 +301,7 @@ impl MemoryGallery {
     }
 
     fn check_looks(&self, references: &[Reference]) -> Result<(), GalleryError> {
-        let first = references.first().ok_or(GalleryError::NoLooks)?;
+        let Some(first) = references.first() else { return Ok(()) };
         let expected = self.matrix.dimensions().unwrap_or(first.look.unit().len());
         references.iter().try_for_each(|reference| self.check_look(&reference.look, expected))
     }
@@ -245,9 +315,9 @@ impl MemoryGallery {
         if actual == expected { Ok(()) } else { Err(GalleryError::WrongLength { expected, actual }) }
     }
 
-    fn insert(&mut self, record: PersonRecord) {
+    fn put(&mut self, record: PersonRecord) {
         self.aliases.extend(record.aliases.iter().map(|alias| (*alias, record.person_id)));
-        self.people.insert(record.person_id, PersonRecord { references: 0, ..record });
+        self.people.insert(record.person_id, record);
     }
 
     fn push(&mut self, person: PersonId, references: &[Reference]) {
@@ -255,17 +325,6 @@ impl MemoryGallery {
             let row = Row { person, quality: *quality, stamp: *stamp, source: source.as_str().into() };
             self.matrix.push(row, look.unit());
         }
-        if let Some(record) = self.people.get_mut(&person) {
-            record.references += references.len() as u32;
-        }
-    }
-
-    fn merge(&mut self, keep: PersonId, absorb: PersonId) {
-        let Some(absorbed) = self.remove_record(absorb) else { return };
-        self.matrix.reassign(absorb, keep);
-        let Some(kept) = self.people.get_mut(&keep) else { return };
-        kept.absorb(absorbed);
-        self.aliases.extend(kept.aliases.iter().map(|alias| (*alias, keep)));
     }
 
     fn remove_record(&mut self, person: PersonId) -> Option<PersonRecord> {

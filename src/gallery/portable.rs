@@ -116,9 +116,9 @@ impl PortablePerson {
         }
     }
 
-    /// The network that made the vectors, as text.
-    pub fn model(&self) -> &str {
-        &self.model
+    /// The network that made the vectors.
+    pub fn model(&self) -> ModelTag {
+        ModelTag::from_text(&self.model)
     }
 
     /// The record and its references, for a gallery of this network.

@@ -3,10 +3,12 @@
 use super::change::Change;
 use super::memory::MemoryGallery;
 use super::record::{Kind, PersonRecord, Reference, clean_name};
+use super::store::{News, Store, StoreError, Traces};
 use super::{Gallery, GalleryError};
 use crate::embed::ModelTag;
 use crate::ids::PersonId;
 use crate::time::Stamp;
+use std::path::Path;
 
 /// Who is to be created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +26,11 @@ pub struct NewPerson {
 /// What another program did to the gallery's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// New, or changed in some way.
+    /// New.
+    Created(PersonId),
+    /// Another name, or none.
+    Renamed(PersonId),
+    /// Changed in some other way.
     Changed(PersonId),
     /// Forgotten.
     Gone(PersonId),
@@ -42,6 +48,8 @@ pub enum Update {
 pub struct Receipt {
     /// What, and how many of it; nothing that was not there.
     pub removed: Vec<(&'static str, usize)>,
+    /// Why bytes of the person may be left in a file.
+    pub left: Option<StoreError>,
 }
 
 impl Receipt {
@@ -49,6 +57,17 @@ impl Receipt {
     pub fn add(&mut self, what: &'static str, count: usize) {
         if count > 0 {
             self.removed.push((what, count));
+        }
+    }
+
+    /// The receipt, unless something may be left.
+    ///
+    /// # Errors
+    /// [`StoreError::TracesLeft`].
+    pub fn complete(self) -> Result<Self, GalleryError> {
+        match self.left {
+            None => Ok(self),
+            Some(left) => Err(left.into()),
         }
     }
 
@@ -61,13 +80,138 @@ impl Receipt {
 /// A [`MemoryGallery`] and the file that keeps it.
 pub struct StoredGallery {
     memory: MemoryGallery,
+    store: Option<Store>,
+    /// Why changes are refused.
+    refusal: Option<StoreError>,
     revision: u64,
+    /// What other programs changed, until somebody asks.
+    updates: Vec<Update>,
 }
 
 impl StoredGallery {
     /// A gallery without a file, gone with the process.
     pub fn in_memory(model: ModelTag) -> Self {
-        Self { memory: MemoryGallery::new(model, 0), revision: 0 }
+        Self::of(MemoryGallery::new(model, 0), None)
+    }
+
+    /// The gallery in a file, which is made when missing. Every change is in the file before it is
+    /// acknowledged; several programs may use one file.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be used.
+    pub fn open(path: &Path, model: &ModelTag) -> Result<Self, StoreError> {
+        let (store, memory) = Store::open(path, model)?;
+        Ok(Self::of(memory, Some(store)))
+    }
+
+    /// As [`Self::open`], but a file that can only be read is taken as it is, and refuses every change
+    /// with the reason.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be used.
+    pub fn open_if_possible(path: &Path, model: &ModelTag) -> Result<Self, StoreError> {
+        match Self::open(path, model) {
+            Err(reason @ StoreError::NotWritable { .. }) if path.exists() => {
+                tracing::warn!("{reason}");
+                Ok(Self { refusal: Some(reason), ..Self::read(path, model)? })
+            }
+            opened => opened,
+        }
+    }
+
+    /// What is in a file now. The file is never written to; changes last as long as this value.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn read(path: &Path, model: &ModelTag) -> Result<Self, StoreError> {
+        Ok(Self::of(Store::read(path, model)?, None))
+    }
+
+    /// As [`Self::open`], for looks of the network whose looks are in the file; the file must exist.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be used.
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        let model = Self::model_in(path)?.unwrap_or_else(|| ModelTag::new("none", ""));
+        Self::open(path, &model)
+    }
+
+    /// As [`Self::read`], for looks of the network whose looks are in the file.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn read_existing(path: &Path) -> Result<Self, StoreError> {
+        let model = Self::model_in(path)?.unwrap_or_else(|| ModelTag::new("none", ""));
+        Self::read(path, &model)
+    }
+
+    /// The network whose looks are in a file; `None` while nobody is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn model_in(path: &Path) -> Result<Option<ModelTag>, StoreError> {
+        Ok(Store::model_of(path)?.map(|text| ModelTag::from_text(&text)))
+    }
+
+    /// What is wrong with a file, as SQLite's own check finds it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read at all.
+    pub fn damage(path: &Path) -> Result<Vec<String>, StoreError> {
+        Store::damage(path)
+    }
+
+    const fn of(memory: MemoryGallery, store: Option<Store>) -> Self {
+        Self { memory, store, refusal: None, revision: 0, updates: Vec::new() }
+    }
+
+    /// The file, when there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.store.as_ref().map(Store::path)
+    }
+
+    /// Takes over what other programs changed in the file, and says what that was. Costs next to
+    /// nothing when nobody changed anything.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read; the gallery stays as it was.
+    pub fn refresh(&mut self) -> Result<Vec<Update>, StoreError> {
+        if let Some(store) = &mut self.store {
+            let news = store.refresh()?;
+            self.take(news);
+        }
+        Ok(std::mem::take(&mut self.updates))
+    }
+
+    /// Sets `count` face ids aside for this program and returns the number of the first; `None`
+    /// without a file.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be written.
+    pub fn reserve_faces(&mut self, count: u64) -> Result<Option<u64>, StoreError> {
+        self.store.as_mut().map(|store| store.reserve_faces(count)).transpose()
+    }
+
+    /// Notes that a person was in view until `last_seen`, after `encounters` new visits.
+    ///
+    /// # Errors
+    /// [`GalleryError`]; nothing is changed then.
+    pub fn seen(
+        &mut self,
+        person: PersonId,
+        last_seen: Stamp,
+        encounters: u32,
+        expires: Option<Stamp>,
+    ) -> Result<(), GalleryError> {
+        self.change(|memory| Ok(Change::Seen { person: memory.resolve(person)?, last_seen, encounters, expires }))
+    }
+
+    /// Strangers whose time is over, first the one that went first.
+    pub fn expired(&self, now: Stamp) -> Vec<PersonId> {
+        let is_over = |record: &&PersonRecord| record.expires.is_some_and(|expires| expires <= now);
+        let mut over: Vec<&PersonRecord> = self.memory.people().filter(is_over).collect();
+        over.sort_by_key(|record| record.expires);
+        over.into_iter().map(|record| record.person_id).collect()
     }
 
     /// What is searched.
@@ -98,7 +242,6 @@ impl StoredGallery {
                 name,
                 consent: who.consent.then_some(last_seen),
                 last_seen,
-                encounters: 1,
                 expires: who.expires.filter(|_| who.kind == Kind::Stranger),
                 ..PersonRecord::new(person_id, who.kind, first_seen)
             };
@@ -152,20 +295,21 @@ impl StoredGallery {
         Ok(joined)
     }
 
-    /// Removes everything about a person: memory and file. Returns the person's id (`person` may be an
-    /// alias) and what was removed.
+    /// Removes everything about a person: memory and file, whose bytes are searched for what might be
+    /// left. Returns the person's id (`person` may be an alias) and what was removed.
     ///
     /// # Errors
     /// [`GalleryError`]; the person is still there then.
     pub fn forget(&mut self, person: PersonId) -> Result<(PersonId, Receipt), GalleryError> {
-        let mut gone = Receipt::default();
-        let mut found = person;
+        let (mut gone, mut traces, mut found) = (Receipt::default(), Traces::default(), person);
         self.change(|memory| {
             let record = memory.record(memory.resolve(person)?)?;
             found = record.person_id;
             gone = receipt_of(record);
+            traces = Traces::of(record, &memory.own_references(found), &memory.texts_of_others(found));
             Ok(Change::Forget { person: found })
         })?;
+        gone.left = self.erase(&traces).err();
         Ok((found, gone))
     }
 
@@ -174,15 +318,17 @@ impl StoredGallery {
     /// # Errors
     /// [`GalleryError`]; everyone is still there then.
     pub fn forget_all(&mut self) -> Result<Receipt, GalleryError> {
-        let mut gone = Receipt::default();
+        let (mut gone, mut traces) = (Receipt::default(), Traces::default());
         self.change(|memory| {
-            gone = Receipt::default();
             gone.add("people", memory.len());
             gone.add("references", memory.people().map(|record| record.references as usize).sum());
             gone.add("names", memory.people().filter(|record| record.name.is_some()).count());
             gone.add("aliases", memory.people().map(|record| record.aliases.len()).sum());
+            let people = memory.people();
+            traces = people.map(|one| Traces::of(one, &memory.references(one.person_id), &[])).collect();
             Ok(Change::ForgetAll)
         })?;
+        gone.left = self.erase(&traces).err();
         Ok(gone)
     }
 
@@ -206,15 +352,55 @@ impl StoredGallery {
         })
     }
 
+    /// Plans a change on what is true now for every program, makes it durable, then visible.
     fn change(
         &mut self,
         plan: impl FnOnce(&MemoryGallery) -> Result<Change, GalleryError>,
     ) -> Result<(), GalleryError> {
-        let change = plan(&self.memory)?;
-        self.memory.check(&change)?;
-        self.memory.apply(&change);
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone().into());
+        }
+        if let Some(store) = &mut self.store {
+            let news = store.begin()?;
+            self.take(news);
+        }
+        let change = plan(&self.memory).and_then(|change| self.memory.check(&change).map(|()| change));
+        if let Some(store) = &mut self.store {
+            match &change {
+                Ok(change) => store.commit(change, self.memory.after(change).as_ref())?,
+                Err(_) => store.rollback(),
+            }
+        }
+        self.memory.apply(&change?);
         self.revision += 1;
         Ok(())
+    }
+
+    fn take(&mut self, news: Option<News>) {
+        let Some(News { gone, people, next_person }) = news else { return };
+        for (person, merged_into) in gone {
+            self.memory.remove(person);
+            self.updates.push(match merged_into {
+                Some(keep) => Update::Merged { keep, absorb: person },
+                None => Update::Gone(person),
+            });
+        }
+        for (record, references) in people {
+            let person = record.person_id;
+            let before = self.memory.record(person).ok().map(|known| known.name.clone());
+            self.updates.push(match before {
+                None => Update::Created(person),
+                Some(name) if name != record.name => Update::Renamed(person),
+                Some(_) => Update::Changed(person),
+            });
+            self.memory.replace(record, &references);
+        }
+        self.memory.count_from(next_person);
+        self.revision += 1;
+    }
+
+    fn erase(&mut self, traces: &Traces) -> Result<(), StoreError> {
+        self.store.as_mut().map_or(Ok(()), |store| store.erase(traces))
     }
 }
 
@@ -226,3 +412,19 @@ fn receipt_of(record: &PersonRecord) -> Receipt {
     gone.add("aliases", record.aliases.len());
     gone
 }
+
+#[cfg(test)]
+impl StoredGallery {
+    /// Lets the file grow no further than this.
+    fn limit_pages(&self, pages: u32) {
+        self.store.as_ref().unwrap().pragma("max_page_count", pages);
+    }
+
+    /// Waits less for other programs.
+    fn wait_at_most(&self, time: std::time::Duration) {
+        self.store.as_ref().unwrap().pragma("busy_timeout", time.as_millis() as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests;

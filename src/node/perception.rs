@@ -2,7 +2,6 @@
 
 use super::outputs::Outputs;
 use super::shared::Shared;
-use super::shim::Pending as _;
 use super::transport::{Answer, ImageMessage};
 use crate::config::Config;
 use crate::frame::{Frame, Pixels};

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::frame::Pixels;
 use crate::gallery::enrol::{self, Refusal};
 use crate::gallery::{
-    Gallery, GalleryError, Kind, NewPerson, PersonRecord, PortablePerson, Receipt, Reference, Standing,
+    Gallery, GalleryError, Kind, LiveLooks, NewPerson, PersonRecord, PortablePerson, Receipt, Reference, Standing,
 };
 use crate::ids::{CameraId, FaceId, PersonId};
 use crate::model::manifest::Similarity;
@@ -202,9 +202,12 @@ impl Pipeline {
         Ok(ticket)
     }
 
-    /// Does what waits for input and output: finishes enrolments and returns how they ended. To be
+    /// Does what waits for input and output: takes over what other programs changed in the gallery's
+    /// file, writes down who was seen, forgets strangers whose time is over, finishes enrolments and
+    /// returns how they ended. To be
     /// called between frames, and now and then when there are none; `now` is the time of the images.
     pub fn settle(&mut self, now: Stamp) -> Vec<(EnrolTicket, Result<Enrolled, OperationError>)> {
+        self.keep_up(now);
         let mut ended = Vec::new();
         for mut enrolment in std::mem::take(&mut self.enrolments) {
             match self.advance(&mut enrolment, now) {
@@ -273,13 +276,24 @@ impl Pipeline {
     /// [`OperationError`]; nothing is changed then.
     pub fn enrol_looks(&mut self, who: &EnrolAs, looks: &[Reference]) -> Result<Enrolled, OperationError> {
         let similarity = self.similarity()?;
-        let references = enrol::choose(looks, &similarity)?;
+        let mut references = enrol::choose(looks, &similarity)?;
         let gallery = self.gallery.memory();
-        let person = who.person_id.map(|person| gallery.resolve(person)).transpose()?;
-        let possible_duplicate_of = match enrol::compare(gallery, person, &references, &similarity) {
-            Err(refusal) if who.force && !matches!(refusal, Refusal::Gallery(_)) => refusal.possible_duplicate_of(),
-            compared => compared.map(|()| None)?,
-        };
+        let mut person = who.person_id.map(|person| gallery.resolve(person)).transpose()?;
+        let mut possible_duplicate_of = None;
+        match enrol::compare(gallery, person, &references, &similarity) {
+            Err(Refusal::Gallery(error)) => return Err(error.into()),
+            Err(refusal) if who.force => possible_duplicate_of = refusal.possible_duplicate_of(),
+            // Who looks like Anna and is called Anna is Anna.
+            Err(Refusal::Duplicate { person: known, .. })
+                if person.is_none() && !who.name.is_empty() && gallery.name(known) == Some(who.name.trim()) =>
+            {
+                person = Some(known);
+            }
+            compared => compared?,
+        }
+        if let Some(person) = person {
+            enrol::leave_out_known(gallery, person, &mut references)?;
+        }
         let person_id = if let Some(person) = person {
             self.gallery.learn(person, &references, &who.name, who.consent)?
         } else {
@@ -290,6 +304,27 @@ impl Pipeline {
             person
         };
         Ok(Enrolled { person_id, references: references.len(), possible_duplicate_of })
+    }
+
+    /// Begins anew, and keeps the looks at faces that are gone: for learning from a recording.
+    pub fn watch_recording(&mut self) {
+        self.reset();
+        self.looks.clear();
+        self.looks.keep_lost_faces();
+    }
+
+    /// The looks at the faces in view that could be learned from.
+    pub const fn live_looks(&self) -> &LiveLooks {
+        &self.looks
+    }
+
+    /// Whether two faces are likely one person's.
+    ///
+    /// # Errors
+    /// [`OperationError`] when identity is off or there are no looks at one of them.
+    pub fn are_alike(&self, a: FaceId, b: FaceId) -> Result<bool, OperationError> {
+        let likeness = enrol::likeness(self.looks.of(a), self.looks.of(b))?;
+        Ok(likeness >= self.similarity()?.threshold)
     }
 
     /// Names a stored person; the empty name clears it.
@@ -308,10 +343,7 @@ impl Pipeline {
     /// [`OperationError`]; nothing is changed then.
     pub fn merge(&mut self, keep: PersonId, absorb: PersonId) -> Result<PersonId, OperationError> {
         let (keep, absorb) = self.gallery.merge(keep, absorb)?;
-        for camera in self.cameras.values_mut() {
-            camera.identifier.merge(keep, absorb);
-        }
-        self.report(EventKind::PersonMerged, Some(keep), Some(absorb), String::new());
+        self.merge_live(keep, absorb);
         Ok(keep)
     }
 
@@ -324,7 +356,7 @@ impl Pipeline {
         let (person, mut receipt) = self.gallery.forget(person)?;
         self.forget_live(person, &mut receipt);
         self.report(EventKind::PersonForgotten, Some(person), None, receipt.lines().join(", "));
-        Ok(receipt)
+        Ok(receipt.complete()?)
     }
 
     /// Removes everything about everyone.
@@ -346,9 +378,10 @@ impl Pipeline {
         receipt.add("tracks", self.looks.faces().count());
         receipt.add("looks", self.looks.clear());
         for person in people {
+            self.sightings.forget(person);
             self.report(EventKind::PersonForgotten, Some(person), None, String::new());
         }
-        Ok(receipt)
+        Ok(receipt.complete()?)
     }
 
     /// Rises with every change of the gallery, whoever made it.
@@ -473,11 +506,18 @@ impl Pipeline {
             }
             tracks += faces.len();
         }
+        self.sightings.forget(person);
         receipt.add("tracks", tracks);
         receipt.add("looks", looks);
     }
 
-    fn report(&mut self, kind: EventKind, person: Option<PersonId>, other: Option<PersonId>, detail: String) {
+    pub(super) fn report(
+        &mut self,
+        kind: EventKind,
+        person: Option<PersonId>,
+        other: Option<PersonId>,
+        detail: String,
+    ) {
         let frame = self.people.as_ref();
         let name = person.and_then(|person| self.gallery.memory().name(person)).map(str::to_owned);
         self.operation_events.push(PersonEvent {

@@ -20,11 +20,16 @@ const SECS_BETWEEN_INPUTS: f64 = 86_400.0;
 
 /// One kind of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// A bag, or a rosbag2 folder.
     Bag,
+    /// Any other folder.
     Folder,
+    /// A JPEG or PNG file.
     Picture,
+    /// An animation.
     Gif,
+    /// What ffmpeg reads.
     Video,
 }
 
@@ -81,7 +86,10 @@ impl Inputs {
 }
 
 /// What a path is, by its first bytes; by its name only when it is to be refused.
-fn kind_of(path: &Path) -> Result<Kind, OpenError> {
+///
+/// # Errors
+/// [`OpenError`] when it is nothing that can be replayed, or cannot be read.
+pub fn kind_of(path: &Path) -> Result<Kind, OpenError> {
     let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     let is_folder = std::fs::metadata(path).map_err(io_error)?.is_dir();
     if is_folder {

@@ -1,0 +1,126 @@
+//! What has to be read and written between frames: the gallery's file.
+
+use super::{Camera, Pipeline};
+use crate::gallery::{GalleryError, Receipt, Sighting, StoreError, StoredGallery, Update};
+use crate::ids::PersonId;
+use crate::people::EventKind;
+use crate::time::Stamp;
+use std::path::Path;
+
+/// Seconds between looks for strangers whose time is over.
+const EXPIRY_SECS: f64 = 10.0;
+/// Face ids set aside at a time.
+const FACES_RESERVED: u64 = 1000;
+
+impl Pipeline {
+    /// Keeps people in this file from now on; whoever is in it is recognised. A file that can only be
+    /// read is taken as it is, and refuses every change with the reason.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be used; nothing is changed then.
+    pub fn open_gallery(&mut self, path: &Path) -> Result<(), StoreError> {
+        let mut gallery = StoredGallery::open_if_possible(path, self.gallery().model())?;
+        if let Ok(Some(first)) = gallery.reserve_faces(FACES_RESERVED) {
+            self.face_ids.skip_to(first);
+            self.faces_until = first + FACES_RESERVED;
+        }
+        self.gallery = gallery;
+        Ok(())
+    }
+
+    /// Where people are kept: a file, or `memory`.
+    pub fn gallery_place(&self) -> String {
+        self.gallery.path().map_or_else(|| "memory".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Why the gallery's file could not be read or written when that was last tried.
+    pub fn gallery_trouble(&self) -> Option<&str> {
+        self.gallery_trouble.as_deref()
+    }
+
+    /// Writes down what waits to be written; to be called at the end.
+    pub fn finish(&mut self) {
+        let sightings = self.sightings.drain();
+        self.write_sightings(sightings);
+    }
+
+    /// Everything but enrolments that [`Pipeline::settle`] does.
+    pub(super) fn keep_up(&mut self, now: Stamp) {
+        match self.gallery.refresh() {
+            Ok(updates) => updates.into_iter().for_each(|update| self.take_over(update)),
+            Err(error) => self.note_trouble(&error.into()),
+        }
+        let sightings = self.sightings.due();
+        self.write_sightings(sightings);
+        self.forget_expired(now);
+        self.reserve_faces();
+    }
+
+    /// Does to what is in view what another program did to the file.
+    fn take_over(&mut self, update: Update) {
+        match update {
+            Update::Changed(_) => {}
+            Update::Renamed(person) => self.report(EventKind::PersonRenamed, Some(person), None, String::new()),
+            Update::Created(person) => self.report(EventKind::PersonCreated, Some(person), None, String::new()),
+            Update::Gone(person) => {
+                self.forget_live(person, &mut Receipt::default());
+                self.report(EventKind::PersonForgotten, Some(person), None, String::new());
+            }
+            Update::Merged { keep, absorb } => self.merge_live(keep, absorb),
+        }
+    }
+
+    /// Takes one person for another in all that is remembered beside the gallery.
+    pub(super) fn merge_live(&mut self, keep: PersonId, absorb: PersonId) {
+        for Camera { identifier, .. } in self.cameras.values_mut() {
+            identifier.merge(keep, absorb);
+        }
+        self.sightings.merge(keep, absorb);
+        self.report(EventKind::PersonMerged, Some(keep), Some(absorb), String::new());
+    }
+
+    fn write_sightings(&mut self, sightings: Vec<(PersonId, Sighting)>) {
+        let keep_secs = self.config.privacy.anonymous_retention_hours * 3600.0;
+        for (person, Sighting { last_seen, encounters }) in sightings {
+            match self.gallery.seen(person, last_seen, encounters, Some(last_seen.plus_secs(keep_secs))) {
+                Ok(()) => self.gallery_trouble = None,
+                Err(GalleryError::UnknownPerson(_)) => {}
+                Err(error) => self.note_trouble(&error),
+            }
+        }
+    }
+
+    fn forget_expired(&mut self, now: Stamp) {
+        if self.expiry_checked.is_some_and(|checked| (0.0..EXPIRY_SECS).contains(&now.secs_since(checked))) {
+            return;
+        }
+        self.expiry_checked = Some(now);
+        for person in self.gallery.expired(now) {
+            match self.forget(person) {
+                Ok(_) => tracing::info!(%person, "a stranger's time is over: forgotten"),
+                Err(error) => tracing::warn!(%person, "a stranger could not be forgotten: {error}"),
+            }
+        }
+    }
+
+    fn reserve_faces(&mut self) {
+        if self.face_ids.upcoming() + FACES_RESERVED / 2 < self.faces_until {
+            return;
+        }
+        if let Ok(Some(first)) = self.gallery.reserve_faces(FACES_RESERVED) {
+            // Another program may have taken the numbers between.
+            if first > self.faces_until {
+                self.face_ids.skip_to(first);
+            }
+            self.faces_until = first + FACES_RESERVED;
+        }
+    }
+
+    fn note_trouble(&mut self, error: &GalleryError) {
+        let text = error.to_string();
+        if self.gallery_trouble.as_ref() != Some(&text) {
+            tracing::warn!("{text}");
+        }
+        self.gallery_trouble = Some(text);
+    }
+}
