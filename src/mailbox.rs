@@ -39,6 +39,17 @@ pub struct Taken<M> {
     pub displaced: u32,
 }
 
+/// What became of a frame that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameEnd {
+    /// It gave people.
+    Processed,
+    /// It could not be processed.
+    Failed,
+    /// Nobody wanted it any more.
+    Unwanted,
+}
+
 /// What the perception thread does next.
 #[derive(Debug)]
 pub enum Work<M, C> {
@@ -116,12 +127,7 @@ impl<M, C> Inbox<M, C> {
     pub fn stop(&self) -> Vec<C> {
         let mut state = self.lock();
         (state.is_open, state.must_stop) = (false, true);
-        for slot in state.cameras.values_mut() {
-            if slot.waiting.take().is_some() {
-                slot.counts.waiting -= 1;
-                slot.displace();
-            }
-        }
+        state.discard(|_| true);
         self.arrived.notify_all();
         state.calls.drain(..).collect()
     }
@@ -163,6 +169,11 @@ impl<M, C> Inbox<M, C> {
         slot.displace();
     }
 
+    /// Displaces waiting frames that were taken after `latest`: leftovers when time jumped back.
+    pub fn discard_after(&self, latest: Stamp) {
+        self.lock().discard(|stamp| stamp > latest);
+    }
+
     /// Queues a call for the perception thread.
     ///
     /// # Errors
@@ -196,11 +207,15 @@ impl<M, C> Inbox<M, C> {
     }
 
     /// What became of a frame that was taken.
-    pub fn done(&self, camera: &CameraId, processed: bool) {
+    pub fn done(&self, camera: &CameraId, end: FrameEnd) {
         let mut state = self.lock();
-        let counts = &mut slot(&mut state.cameras, camera).counts;
-        counts.waiting = counts.waiting.saturating_sub(1);
-        *if processed { &mut counts.processed } else { &mut counts.failed } += 1;
+        let slot = slot(&mut state.cameras, camera);
+        slot.counts.waiting = slot.counts.waiting.saturating_sub(1);
+        match end {
+            FrameEnd::Processed => slot.counts.processed += 1,
+            FrameEnd::Failed => slot.counts.failed += 1,
+            FrameEnd::Unwanted => slot.displace(),
+        }
     }
 
     /// The counts of a camera.
@@ -219,6 +234,16 @@ fn slot<'a, M>(cameras: &'a mut BTreeMap<CameraId, Slot<M>>, camera: &CameraId) 
 }
 
 impl<M, C> State<M, C> {
+    fn discard(&mut self, is_unwanted: impl Fn(Stamp) -> bool) {
+        for slot in self.cameras.values_mut() {
+            if slot.waiting.as_ref().is_some_and(|(stamp, _)| is_unwanted(*stamp)) {
+                slot.waiting = None;
+                slot.counts.waiting -= 1;
+                slot.displace();
+            }
+        }
+    }
+
     fn take_frame(&mut self) -> Option<Taken<M>> {
         let (camera, slot) = self
             .cameras
@@ -271,7 +296,7 @@ mod tests {
         assert_eq!((taken.message, taken.displaced, taken.stamp), (3, 3, at(3)));
         let counts = FrameCounts { received: 4, displaced: 3, waiting: 1, ..FrameCounts::default() };
         assert_eq!(inbox.counts(&left), counts);
-        inbox.done(&left, true);
+        inbox.done(&left, FrameEnd::Processed);
         assert_eq!(inbox.counts(&left), FrameCounts { processed: 1, waiting: 0, ..counts });
         assert!(matches!(inbox.next(Duration::ZERO), Work::Idle));
     }
@@ -284,7 +309,7 @@ mod tests {
         for i in 0..4 {
             inbox.put(&fast, at(i), i as u32, 0.0);
             let taken = frame(&inbox);
-            inbox.done(&taken.camera, true);
+            inbox.done(&taken.camera, FrameEnd::Processed);
             order.push(taken.message);
         }
         assert_eq!(order, [0, 100, 2, 3]);
@@ -298,7 +323,7 @@ mod tests {
             // 60 Hz with a little jitter, at most 30 wanted.
             inbox.put(&left, at(i * 16 + i % 2), i as u32, 1.0 / 30.0);
             if let Work::Frame(frame) = inbox.next(Duration::ZERO) {
-                inbox.done(&left, true);
+                inbox.done(&left, FrameEnd::Processed);
                 taken.push(frame.message);
             }
         }
@@ -336,7 +361,7 @@ mod tests {
                 match theirs.next(Duration::from_mins(1)) {
                     Work::Frame(taken) => {
                         seen += 1;
-                        theirs.done(&taken.camera, true);
+                        theirs.done(&taken.camera, FrameEnd::Processed);
                     }
                     Work::Stop => return seen,
                     _ => {}
@@ -366,9 +391,10 @@ mod tests {
                     3 => { inbox.put_failed(camera); received[which] += 1; }
                     4 => { inbox.put_unwanted(camera); received[which] += 1; }
                     _ => if let Work::Frame(taken) = inbox.next(Duration::ZERO) {
+                        if step == 6 { inbox.discard_after(at(25)); }
                         if step == 5 { inbox.put(&taken.camera, at(millis), 0, 0.0); }
                         if step == 5 { received[cameras.iter().position(|c| *c == taken.camera).unwrap()] += 1; }
-                        inbox.done(&taken.camera, millis % 2 == 0);
+                        inbox.done(&taken.camera, [FrameEnd::Processed, FrameEnd::Failed, FrameEnd::Unwanted][millis as usize % 3]);
                     },
                 }
                 for (camera, received) in cameras.iter().zip(received) {

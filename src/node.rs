@@ -95,7 +95,7 @@ impl Node {
         anyhow::ensure!(matches!(self.state, State::Unconfigured), "the node is configured already");
         let began = runtime::now();
         // Every loader runs its network once, so the first image meets warm ones.
-        let line = assembly::load_pipeline(&config, progress)?;
+        let line = assembly::load_node_pipeline(&config, progress)?;
         let outputs = Outputs::advertise(transport, &config.cameras)?;
         tracing::info!(secs = began.elapsed().as_secs_f64(), "models are loaded");
         if config.emotion.enabled && !config.emotion.model.is_empty() {

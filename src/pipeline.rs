@@ -276,7 +276,11 @@ impl Pipeline {
 
     /// Forgets the tracks of every camera; the people known stay known.
     pub fn reset(&mut self) {
-        self.cameras.values_mut().for_each(Camera::reset);
+        for camera in self.cameras.values_mut() {
+            camera.reset();
+            // Whatever time comes next is not a jump.
+            camera.last_stamp = Stamp::from_nanos(i64::MIN);
+        }
     }
 
     /// Takes over what a running line can take over: everything about tracking and deciding. Which networks

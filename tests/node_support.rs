@@ -160,6 +160,7 @@ impl Peer {
         self.ask(&json!({"do": "take", "topic": topic})).as_array().unwrap().clone()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "written where it is called")]
     pub(crate) fn call(&mut self, service: &str, kind: &str, request: Value) -> Value {
         let answer =
             self.ask(&json!({"do": "call", "service": service, "type": kind, "request": request, "timeout": 30}));

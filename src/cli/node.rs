@@ -11,6 +11,7 @@ use crate::node::transport::Transport as _;
 use crate::node::{Node, camera_topic};
 use crate::runtime::{STAGE_TARGET, StageTimes, StopSignal};
 use anyhow::Context as _;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -150,7 +151,7 @@ pub(super) fn start_logging(args: &NodeArgs, verbose: u8) {
     use tracing_subscriber::util::SubscriberInitExt as _;
     let wanted = RosArguments::parse(&args.ros_args).ok().and_then(|ros| ros.log_level);
     let level = match (verbose, wanted.as_deref().map(|level| level.rsplit(":=").next().unwrap_or(level))) {
-        (0, Some("debug" | "DEBUG")) | (1, _) => "info,rostro=debug",
+        (0, Some("debug" | "DEBUG")) | (1, _) => "info,rostro=debug,ort=warn",
         (0, Some("warn" | "WARN")) => "warn",
         (0, Some("error" | "ERROR" | "fatal" | "FATAL")) => "error",
         (0, _) => "warn,rostro=info",
@@ -159,7 +160,12 @@ pub(super) fn start_logging(args: &NodeArgs, verbose: u8) {
     let filter = EnvFilter::new(format!("{level},{}", dds::QUIET.join(",")));
     let stages = Targets::new().with_target(STAGE_TARGET, tracing::Level::TRACE);
     tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(|| super::bar::LogWriter).with_filter(filter))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(|| super::bar::LogWriter)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_filter(filter),
+        )
         .with(StageTimes.with_filter(stages))
         .init();
 }

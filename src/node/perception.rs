@@ -6,7 +6,7 @@ use super::transport::{Answer, ImageMessage};
 use crate::config::Config;
 use crate::frame::{Frame, Pixels};
 use crate::ids::CameraId;
-use crate::mailbox::{Taken, Work};
+use crate::mailbox::{FrameEnd, Taken, Work};
 use crate::people::{People, PersonEvent};
 use crate::pipeline::{EnrolTicket, Pipeline};
 use crate::runtime::{self, JITTER_SECS};
@@ -15,12 +15,16 @@ use crate::wire::messages;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long the thread sleeps when nothing comes, before it looks after the gallery.
 const IDLE_TICK: Duration = Duration::from_millis(100);
 /// How often `~/known_people` is repeated when nothing changes.
 const KNOWN_PEOPLE_PERIOD: Duration = Duration::from_mins(1);
+
+/// Images may be ahead of a clock that is told a few times a second, seconds.
+const AHEAD_SECS: f64 = 0.5;
 
 /// What a service does.
 pub(super) type ServiceWork = Box<dyn FnOnce(&mut Perception, Answer) + Send>;
@@ -88,10 +92,13 @@ impl Perception {
             self.guarded("the gallery", Self::look_after_gallery);
         }
         self.say_nobody();
+        // Without faces, enrolments end; whoever waits is told.
+        self.line.reset();
+        self.guarded("the gallery", Self::look_after_gallery);
         for (_, answer) in std::mem::take(&mut self.enrolments) {
-            // Dropped: the transport leaves the request without an answer.
-            drop(answer);
+            answer(super::services::enrolment_refused("the node is not active any more"));
         }
+        self.line.finish();
         self
     }
 
@@ -112,11 +119,15 @@ impl Perception {
     }
 
     fn take(&mut self, taken: &Taken<ImageMessage>) {
-        self.note_time(&taken.camera, taken.stamp);
         // Counted as failed unless it succeeds, also when it makes the thread stumble.
-        let mut done = Done { shared: Arc::clone(&self.shared), camera: taken.camera.clone(), processed: false };
+        let mut done = Done { shared: Arc::clone(&self.shared), camera: taken.camera.clone(), end: FrameEnd::Failed };
+        if !self.shared.enabled.load(Ordering::Relaxed) {
+            done.end = FrameEnd::Unwanted;
+            return;
+        }
+        self.note_time(&taken.camera, taken.stamp);
         match self.process(taken) {
-            Ok(()) => done.processed = true,
+            Ok(()) => done.end = FrameEnd::Processed,
             Err(reason) => self.shared.status().frame_failed(&taken.camera, &reason),
         }
     }
@@ -203,7 +214,8 @@ impl Perception {
             Call::Reconfigure(config) => self.line.reconfigure(&config),
             // The images may have told it already.
             Call::ClockJumped { from, to } => {
-                if self.latest.is_some_and(|(stamp, _)| stamp.secs_since(to) > 1.0) {
+                self.shared.inbox.discard_after(to.plus_secs(AHEAD_SECS));
+                if self.latest.is_some_and(|(stamp, _)| stamp.secs_since(to) > AHEAD_SECS) {
                     self.begin_anew(from, to);
                 }
             }
@@ -219,6 +231,7 @@ impl Perception {
         }
         let events = self.line.take_events();
         self.publish_events(&events);
+        self.shared.status().gallery.trouble = self.line.gallery_trouble().map(str::to_owned);
         let revision = self.line.revision();
         let is_news =
             self.known.is_none_or(|(published, at)| published != revision || at.elapsed() >= KNOWN_PEOPLE_PERIOD);
@@ -254,11 +267,11 @@ impl Perception {
 struct Done {
     shared: Arc<Shared>,
     camera: CameraId,
-    processed: bool,
+    end: FrameEnd,
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.shared.inbox.done(&self.camera, self.processed);
+        self.shared.inbox.done(&self.camera, self.end);
     }
 }

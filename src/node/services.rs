@@ -218,7 +218,12 @@ pub(super) fn enrolled(result: Result<Enrolled, OperationError>) -> Vec<u8> {
     })
 }
 
-/// Runs an operation on a person; a trouble with the gallery is kept for diagnostics.
+/// The answer to an enrolment that will not end.
+pub(super) fn enrolment_refused(reason: &str) -> Vec<u8> {
+    encoded(&EnrolResponse::refusal(reason))
+}
+
+/// Runs an operation on a person.
 fn on_person<T>(
     this: &mut Perception,
     person: &str,
