@@ -7,7 +7,7 @@ mod demo;
 mod eval;
 mod gallery;
 mod models;
-#[cfg(feature = "dds")]
+#[cfg(any(feature = "dds", feature = "ros"))]
 mod node;
 mod params;
 mod progress;
@@ -41,7 +41,7 @@ enum Command {
     Gallery(gallery::GalleryArgs),
     Models(models::ModelsArgs),
     Params(params::ParamsArgs),
-    #[cfg(feature = "dds")]
+    #[cfg(any(feature = "dds", feature = "ros"))]
     Node(node::NodeArgs),
 }
 
@@ -83,7 +83,7 @@ pub fn run() -> ExitCode {
         Command::Gallery(args) => gallery::run(&args, output),
         Command::Models(args) => models::run(&args, output),
         Command::Params(args) => params::run(&args, output),
-        #[cfg(feature = "dds")]
+        #[cfg(any(feature = "dds", feature = "ros"))]
         Command::Node(args) => node::run(&args),
     };
     match ended {
@@ -102,7 +102,7 @@ fn say(text: &str) {
 }
 
 fn start_logging(verbose: u8, command: &Command) {
-    #[cfg(feature = "dds")]
+    #[cfg(any(feature = "dds", feature = "ros"))]
     if let Command::Node(args) = command {
         return node::start_logging(args, verbose);
     }

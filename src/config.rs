@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Configure and activate at the start; off: the node waits for lifecycle requests.
+    pub autostart: bool,
     /// Logical camera names, unique. Each has topics of its own: `NAME/image`, `NAME/camera_info`.
     pub cameras: Vec<CameraId>,
     /// What the cameras send.
@@ -279,6 +281,7 @@ pub struct DdsConfig {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            autostart: true,
             cameras: vec![CameraId::default()],
             camera_transport: CameraTransport::default(),
             camera_reliability: CameraReliability::default(),

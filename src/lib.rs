@@ -37,6 +37,8 @@ pub mod pipeline;
 pub mod quality;
 pub mod replay;
 mod resample;
+#[cfg(feature = "ros")]
+pub mod ros;
 pub mod runtime;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -12,6 +12,7 @@
 mod diagnostics;
 mod input;
 pub mod lifecycle;
+pub mod managed;
 pub mod names;
 mod outputs;
 pub mod parameters;
@@ -24,10 +25,8 @@ pub use diagnostics::TYPE as DIAGNOSTICS_TYPE;
 pub use outputs::{TOPICS, picture_topics};
 pub use services::SERVICES;
 
-use crate::assembly;
 use crate::config::Config;
-use crate::ids::CameraId;
-use crate::model::Progress;
+use crate::pipeline::Pipeline;
 use crate::runtime::{self, Clock};
 use crate::wire::standard::Clock as ClockMessage;
 use crate::wire::{Message as _, cdr};
@@ -82,22 +81,13 @@ impl Node {
         })
     }
 
-    /// Loads and warms the models, opens the gallery, starts the topics. Nothing is published yet.
+    /// Takes the loaded line and starts the topics. Nothing is published yet.
     ///
     /// # Errors
-    /// The first thing that is missing or wrong, with what to do about it; the node stays as it was.
-    pub fn configure(
-        &mut self,
-        transport: &mut dyn Transport,
-        config: Config,
-        progress: &mut dyn Progress,
-    ) -> anyhow::Result<()> {
+    /// What the transport refuses; the node stays as it was.
+    pub fn configure(&mut self, transport: &mut dyn Transport, config: Config, line: Pipeline) -> anyhow::Result<()> {
         anyhow::ensure!(matches!(self.state, State::Unconfigured), "the node is configured already");
-        let began = runtime::now();
-        // Every loader runs its network once, so the first image meets warm ones.
-        let line = assembly::load_node_pipeline(&config, progress)?;
         let outputs = Outputs::advertise(transport, &config.cameras)?;
-        tracing::info!(secs = began.elapsed().as_secs_f64(), "models are loaded");
         if config.emotion.enabled && !config.emotion.model.is_empty() {
             tracing::info!("emotions are read from faces; emotion.enabled: false switches that off");
         }
@@ -170,6 +160,11 @@ impl Node {
     /// Whether cameras are listened to.
     pub const fn is_active(&self) -> bool {
         matches!(self.state, State::Active { .. })
+    }
+
+    /// Whether the node should be at work and is not: its thread ended without being asked to.
+    pub fn has_lost_its_thread(&self) -> bool {
+        matches!(&self.state, State::Active { perception, .. } if perception.is_finished())
     }
 
     /// The clock that stamps are compared with.
@@ -250,9 +245,4 @@ fn follow_clock(shared: Arc<Shared>) -> OnMessage {
             let _ = shared.inbox.call(Call::ClockJumped { from, to });
         }
     })
-}
-
-/// The topic of a camera's images, before it is resolved, and its type.
-pub fn camera_topic(config: &Config, camera: &CameraId) -> (String, &'static str) {
-    (diagnostics::input_topic(camera, config.camera_transport), diagnostics::input_type(config.camera_transport))
 }

@@ -13,7 +13,9 @@ pub use log::RosLog;
 
 use crate::config::parameters::ParameterValue;
 use crate::node::names::Names;
-use crate::node::transport::{Connection, Incoming, Offer, OnMessage, OnRequest, Publisher, Qos, Transport, TransportError};
+use crate::node::transport::{
+    Connection, Incoming, Offer, OnMessage, OnRequest, Publisher, Qos, Transport, TransportError,
+};
 use futures::StreamExt as _;
 use futures::executor::{LocalPool, LocalSpawner};
 use futures::future::{AbortHandle, abortable};
@@ -69,6 +71,11 @@ impl Ros {
         Ok((ros, given))
     }
 
+    /// Adds rules that win over those of the command line.
+    pub fn remap(&mut self, rules: Vec<(String, String)>) {
+        self.names.remaps.splice(0..0, rules);
+    }
+
     fn spawner(&self) -> LocalSpawner {
         self.pool.spawner()
     }
@@ -117,10 +124,8 @@ impl Transport for Ros {
     ) -> Result<Box<dyn Connection>, TransportError> {
         let topic = self.resolve(topic);
         let what = format!("listening to {topic}");
-        let mut messages = self
-            .node
-            .subscribe_raw(&topic, type_name, profile(qos))
-            .map_err(|error| refused(&what, &error))?;
+        let mut messages =
+            self.node.subscribe_raw(&topic, type_name, profile(qos)).map_err(|error| refused(&what, &error))?;
         // Drained after each turn: r2r keeps ten messages and drops the newest when they are full.
         let drain = async move {
             while let Some(bytes) = messages.next().await {
@@ -204,7 +209,10 @@ fn spawn(
     work: impl Future<Output = ()> + 'static,
 ) -> Result<Box<dyn Connection>, TransportError> {
     let (work, handle) = abortable(work);
-    let work = async move { drop(work.await) };
+    // Whether it was aborted or has come to its end does not matter.
+    let work = async move {
+        let _ = work.await;
+    };
     spawner.spawn_local(work).map_err(|error| TransportError { what: what.to_owned(), reason: error.to_string() })?;
     Ok(Box::new(Task(handle)))
 }

@@ -2,27 +2,30 @@
 
 use super::Outcome;
 use super::progress::StderrProgress;
+use crate::assembly;
 use crate::config::parameters::ParameterValue;
 use crate::config::{CameraTransport, Config, NODE_NAME, is_ros_parameter, parameters_in};
+#[cfg(feature = "dds")]
 use crate::dds::{self, Dds, DdsOptions};
+use crate::node::managed::{self, Loader};
 use crate::node::names::{Names, RosArguments};
-use crate::node::parameters::{Parameters, USE_SIM_TIME};
-use crate::node::transport::Transport as _;
-use crate::node::{Node, camera_topic};
+use crate::node::parameters::USE_SIM_TIME;
+#[cfg(feature = "ros")]
+use crate::ros::{Ros, RosLog};
 use crate::runtime::{STAGE_TARGET, StageTimes, StopSignal};
 use anyhow::Context as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Targets;
 
 /// Run the live ROS 2 node: cameras in, people out.
 ///
-/// This build speaks DDS by itself and needs no ROS 2 on the machine; ROS 2 nodes of the same domain
-/// see it as one of theirs (ROS_DOMAIN_ID and ROS_LOCALHOST_ONLY are read as usual). It runs until
-/// SIGINT (Ctrl-C) or SIGTERM, and then ends with exit code 0.
+/// Built with ROS 2 (`colcon build`) it is a node like any other. Built without, it speaks DDS by
+/// itself and needs no ROS 2 on the machine; ROS 2 nodes of the same domain see it as one of theirs
+/// (ROS_DOMAIN_ID and ROS_LOCALHOST_ONLY are read as usual). It runs until SIGINT (Ctrl-C) or SIGTERM,
+/// and then ends with exit code 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Listens (per camera NAME of the parameter `cameras`, by default one called camera):
@@ -36,7 +39,7 @@ Publishes:
   ~/annotated/compressed  sensor_msgs/CompressedImage   the same as JPEG
   /diagnostics            diagnostic_msgs/DiagnosticArray
 Serves ~/enrol ~/set_name ~/merge ~/forget ~/list_people ~/export_person ~/identify ~/enable ~/reset
-~/forget_all, and the parameter services.
+~/forget_all, and those of parameters and of the lifecycle.
 
 Examples:
   rostro node --image /head_camera/image_raw
@@ -46,7 +49,8 @@ Examples:
 
 Exit codes: 0 ended by a signal, 1 could not start, 2 wrong usage")]
 pub(super) struct NodeArgs {
-    /// Image topic of the first camera (remaps NAME/image, or NAME/image/compressed).
+    /// Image topic of the first camera, in place of NAME/image; compressed images are taken from
+    /// TOPIC/compressed.
     #[arg(long, value_name = "TOPIC")]
     image: Option<String>,
 
@@ -67,57 +71,90 @@ pub(super) struct NodeArgs {
     #[arg(long)]
     use_sim_time: bool,
 
+    /// What carries the messages.
+    #[arg(long, value_enum, default_value_t)]
+    transport: Middleware,
+
     /// What every ROS 2 node understands: -r from:=to, -r __ns:=NS, -r __node:=NAME, -p name:=value,
     /// --params-file FILE, --log-level LEVEL.
     #[arg(long, value_name = "ARGS", num_args = 0.., allow_hyphen_values = true, value_terminator = "--")]
     ros_args: Vec<String>,
 }
 
-/// How often the node looks after itself.
-const TICK: Duration = Duration::from_millis(50);
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Middleware {
+    /// The ROS 2 of this machine, under any RMW.
+    #[cfg(feature = "ros")]
+    #[default]
+    R2r,
+    /// DDS without ROS 2.
+    #[cfg(feature = "dds")]
+    #[cfg_attr(not(feature = "ros"), default)]
+    Dds,
+}
 
 pub(super) fn run(args: &NodeArgs) -> anyhow::Result<Outcome> {
-    let ros = RosArguments::parse(&args.ros_args)?;
-    let (config, use_sim_time) = settings(args, &ros)?;
-    let names = names(args, &ros, &config)?;
     let stop = StopSignal::install().context("signals cannot be handled")?;
+    match args.transport {
+        #[cfg(feature = "ros")]
+        Middleware::R2r => over_ros(args, &stop)?,
+        #[cfg(feature = "dds")]
+        Middleware::Dds => over_dds(args, &stop)?,
+    }
+    Ok(Outcome::Done)
+}
+
+#[cfg(feature = "dds")]
+fn over_dds(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
+    let ros = RosArguments::parse(&args.ros_args)?;
+    let mut given = in_files(args.params_file.iter().cloned().chain(ros.params_files.iter().map(PathBuf::from)))?;
+    for (name, value) in &ros.parameters {
+        given.push((name.clone(), ParameterValue::from_yaml(value).with_context(|| format!("-p {name}"))?));
+    }
+    let (config, use_sim_time) = settings(args, given)?;
+    let mut names = names(args, &ros)?;
+    names.remaps.splice(0..0, image_remaps(args, &config));
     let mut transport = Dds::join(&dds_options(&config)?, names)?;
     if config.camera_transport == CameraTransport::Raw
         && let Some(advice) = dds::buffer_advice(None)
     {
         tracing::warn!("{advice}");
     }
-    let mut node = Node::new(&mut transport, config.clone(), use_sim_time)?;
-    let (changed, changes) = mpsc::channel();
-    let on_change = move |config: &Config| drop(changed.send(config.clone()));
-    let parameters = Parameters::new(config.clone(), use_sim_time, on_change);
-    let _parameter_services = parameters.serve(&mut transport, node.clock())?;
-    node.configure(&mut transport, config, &mut StderrProgress::default())?;
-    node.activate(&mut transport)?;
-    tracing::info!("{} is active ({})", transport.node_name(), transport.name());
-    while !stop.is_set() {
-        transport.spin(TICK);
-        for config in changes.try_iter() {
-            node.reconfigure(config);
-        }
-        node.tick(&transport);
-    }
-    tracing::info!("{} was asked to end", transport.node_name());
-    node.cleanup()?;
-    Ok(Outcome::Done)
+    managed::run(&mut transport, config, use_sim_time, stop, loader())
 }
 
-/// Files first, in their order, then single parameters, as ROS does it.
-fn settings(args: &NodeArgs, ros: &RosArguments) -> anyhow::Result<(Config, bool)> {
-    let mut changes = Vec::new();
-    for path in args.params_file.iter().cloned().chain(ros.params_files.iter().map(PathBuf::from)) {
+#[cfg(feature = "ros")]
+fn over_ros(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
+    // Read here too, for the names in diagnostics, and because rcl ends the program over a mistake.
+    let ros = RosArguments::parse(&args.ros_args)?;
+    let (mut transport, of_rcl) = Ros::join(names(args, &ros)?)?;
+    let mut given = in_files(args.params_file.iter().cloned())?;
+    given.extend(of_rcl);
+    let (config, use_sim_time) = settings(args, given)?;
+    transport.remap(image_remaps(args, &config));
+    managed::run(&mut transport, config, use_sim_time, stop, loader())
+}
+
+/// Loads what a configuration asks for. Every loader runs its network once, so that the first image
+/// meets warm ones.
+fn loader() -> Loader {
+    Arc::new(|config: &Config| assembly::load_pipeline(config, &mut StderrProgress::default()))
+}
+
+/// What parameter files set, in their order.
+fn in_files(paths: impl Iterator<Item = PathBuf>) -> anyhow::Result<Vec<(String, ParameterValue)>> {
+    let mut found = Vec::new();
+    for path in paths {
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        changes.extend(parameters_in(&text).with_context(|| path.display().to_string())?);
+        found.extend(parameters_in(&text).with_context(|| path.display().to_string())?);
     }
-    for (name, value) in &ros.parameters {
-        changes.push((name.clone(), ParameterValue::from_yaml(value).with_context(|| format!("-p {name}"))?));
-    }
-    let (of_ros, own): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(name, _)| is_ros_parameter(name));
+    Ok(found)
+}
+
+/// The configuration with everything that was given, the later the stronger, and `use_sim_time`.
+fn settings(args: &NodeArgs, given: Vec<(String, ParameterValue)>) -> anyhow::Result<(Config, bool)> {
+    let (of_ros, own): (Vec<_>, Vec<_>) = given.into_iter().partition(|(name, _)| is_ros_parameter(name));
     let sim_time = of_ros.iter().rev().find(|(name, _)| name == USE_SIM_TIME);
     let use_sim_time = match sim_time {
         None => false,
@@ -127,16 +164,23 @@ fn settings(args: &NodeArgs, ros: &RosArguments) -> anyhow::Result<(Config, bool
     Ok((Config::default().with_overrides(&own)?, args.use_sim_time || use_sim_time))
 }
 
-fn names(args: &NodeArgs, ros: &RosArguments, config: &Config) -> anyhow::Result<Names> {
+fn names(args: &NodeArgs, ros: &RosArguments) -> anyhow::Result<Names> {
     let namespace = args.namespace.as_deref().or(ros.namespace.as_deref()).unwrap_or_default();
     let node = args.name.as_deref().or(ros.node.as_deref()).unwrap_or(NODE_NAME);
-    let mut remaps = ros.remaps.clone();
-    if let (Some(topic), Some(camera)) = (&args.image, config.cameras.first()) {
-        remaps.insert(0, (camera_topic(config, camera).0, topic.clone()));
-    }
-    Ok(Names::new(namespace, node, remaps)?)
+    Ok(Names::new(namespace, node, ros.remaps.clone())?)
 }
 
+/// `--image` is the base of both kinds of images of the first camera.
+fn image_remaps(args: &NodeArgs, config: &Config) -> Vec<(String, String)> {
+    let (Some(topic), Some(camera)) = (&args.image, config.cameras.first()) else { return Vec::new() };
+    let base = topic.strip_suffix("/compressed").unwrap_or(topic);
+    vec![
+        (format!("{camera}/image"), base.to_owned()),
+        (format!("{camera}/image/compressed"), format!("{base}/compressed")),
+    ]
+}
+
+#[cfg(feature = "dds")]
 fn dds_options(config: &Config) -> anyhow::Result<DdsOptions> {
     let variable = |name: &str| std::env::var(name).ok();
     let found =
@@ -157,15 +201,17 @@ pub(super) fn start_logging(args: &NodeArgs, verbose: u8) {
         (0, _) => "warn,rostro=info",
         _ => "debug,rostro=trace",
     };
-    let filter = EnvFilter::new(format!("{level},{}", dds::QUIET.join(",")));
-    let stages = Targets::new().with_target(STAGE_TARGET, tracing::Level::TRACE);
-    tracing_subscriber::registry()
-        .with(
-            tracing_subscriber::fmt::layer()
-                .with_writer(|| super::bar::LogWriter)
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_filter(filter),
-        )
-        .with(StageTimes.with_filter(stages))
-        .init();
+    #[cfg(feature = "dds")]
+    let level = format!("{level},{}", dds::QUIET.join(","));
+    let filter = EnvFilter::new(level);
+    let stages = StageTimes.with_filter(Targets::new().with_target(STAGE_TARGET, tracing::Level::TRACE));
+    let registry = tracing_subscriber::registry().with(stages);
+    #[cfg(feature = "ros")]
+    if args.transport == Middleware::R2r {
+        return registry.with(RosLog.with_filter(filter)).init();
+    }
+    let stderr = tracing_subscriber::fmt::layer()
+        .with_writer(|| super::bar::LogWriter)
+        .with_ansi(std::io::stderr().is_terminal());
+    registry.with(stderr.with_filter(filter)).init();
 }

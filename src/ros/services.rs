@@ -39,13 +39,11 @@ pub(super) fn serve(
         rcl_interfaces: ListParameters GetParameters GetParameterTypes DescribeParameters SetParameters SetParametersAtomically;
         lifecycle_msgs: ChangeState GetState GetAvailableStates GetAvailableTransitions;
     };
-    match serve {
-        Some(serve) => serve(ros, service, on_request),
-        None => {
-            let reason = format!("{type_name} is not among the services this program was built with");
-            Err(TransportError { what: format!("serving {service}"), reason })
-        }
-    }
+    let Some(serve) = serve else {
+        let reason = format!("{type_name} is not among the services this program was built with");
+        return Err(TransportError { what: format!("serving {service}"), reason });
+    };
+    serve(ros, service, on_request)
 }
 
 fn serve_typed<S: WrappedServiceTypeSupport + 'static>(
