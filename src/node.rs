@@ -19,6 +19,8 @@ pub mod parameters;
 mod perception;
 mod services;
 mod shared;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 
 pub use diagnostics::TYPE as DIAGNOSTICS_TYPE;

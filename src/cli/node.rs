@@ -139,7 +139,7 @@ fn over_ros(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
 /// Loads what a configuration asks for. Every loader runs its network once, so that the first image
 /// meets warm ones.
 fn loader() -> Loader {
-    Arc::new(|config: &Config| assembly::load_pipeline(config, &mut StderrProgress::default()))
+    Arc::new(|config: &Config| assembly::load_node_pipeline(config, &mut StderrProgress::default()))
 }
 
 /// What parameter files set, in their order.

@@ -1,74 +1,15 @@
 use super::*;
 use crate::config::parameters::descriptors;
-use crate::node::transport::{Offer, OnMessage};
-use std::collections::BTreeMap;
-use std::time::Duration;
+use crate::node::testing::Direct;
 
-/// A middleware within the test: services are called directly, messages are kept.
-#[derive(Default)]
-struct Direct {
-    services: BTreeMap<String, (String, OnRequest)>,
-    published: Arc<Mutex<Vec<Vec<u8>>>>,
+/// What a tool does with parameters.
+trait Tool {
+    fn set(&self, name: &str, value: ParameterValue) -> msg::SetParametersResult;
+    fn get(&self, name: &str) -> ParameterValue;
+    fn events(&self) -> Vec<msg::ParameterEvent>;
 }
 
-struct Kept(Arc<Mutex<Vec<Vec<u8>>>>);
-struct Open;
-
-impl Connection for Open {}
-
-impl Publisher for Kept {
-    fn publish(&self, cdr: &[u8]) -> Result<(), TransportError> {
-        self.0.lock().unwrap().push(cdr.to_vec());
-        Ok(())
-    }
-    fn subscribers(&self) -> usize {
-        1
-    }
-}
-
-impl Transport for Direct {
-    fn name(&self) -> String {
-        "direct".into()
-    }
-    fn node_name(&self) -> String {
-        "/robot/rostro".into()
-    }
-    fn resolve(&self, name: &str) -> String {
-        name.replace('~', "/robot/rostro")
-    }
-    fn advertise(&mut self, _: &str, _: &str, _: Qos) -> Result<Box<dyn Publisher>, TransportError> {
-        Ok(Box::new(Kept(Arc::clone(&self.published))))
-    }
-    fn subscribe(&mut self, _: &str, _: &str, _: Qos, _: OnMessage) -> Result<Box<dyn Connection>, TransportError> {
-        Ok(Box::new(Open))
-    }
-    fn serve(&mut self, name: &str, kind: &str, on: OnRequest) -> Result<Box<dyn Connection>, TransportError> {
-        self.services.insert(self.resolve(name), (kind.to_owned(), on));
-        Ok(Box::new(Open))
-    }
-    fn offers(&self, _: &str) -> Vec<Offer> {
-        Vec::new()
-    }
-    fn spin(&mut self, _: Duration) {}
-}
-
-impl Direct {
-    fn bytes(&self, service: &str, request: &[u8]) -> Option<Vec<u8>> {
-        let answered = Arc::new(Mutex::new(None));
-        let kept = Arc::clone(&answered);
-        let (_, on_request) = &self.services[&format!("/robot/rostro/{service}")];
-        on_request(request, Box::new(move |bytes| *kept.lock().unwrap() = Some(bytes)));
-        answered.lock().unwrap().take()
-    }
-
-    fn call<Q: Serialize + Message, A: DeserializeOwned + Message>(&self, service: &str, request: &Q) -> A {
-        let (kind, _) = &self.services[&format!("/robot/rostro/{service}")];
-        assert_eq!(format!("{kind}_Request"), Q::TYPE);
-        let mut bytes = Vec::new();
-        cdr::write(request, &mut bytes).unwrap();
-        cdr::read(&self.bytes(service, &bytes).unwrap()).unwrap()
-    }
-
+impl Tool for Direct {
     fn set(&self, name: &str, value: ParameterValue) -> msg::SetParametersResult {
         let request = msg::SetParametersRequest { parameters: vec![parameter(name.into(), value)] };
         self.call::<_, msg::SetParametersResponse>("set_parameters", &request).results.remove(0)
@@ -80,7 +21,7 @@ impl Direct {
     }
 
     fn events(&self) -> Vec<msg::ParameterEvent> {
-        self.published.lock().unwrap().drain(..).map(|bytes| cdr::read(&bytes).unwrap()).collect()
+        self.take("/parameter_events")
     }
 }
 
@@ -197,7 +138,7 @@ fn bytes_that_are_no_request_get_no_answer() {
     let (ros, parameters, _) = served();
     for service in ["set_parameters", "get_parameters", "list_parameters"] {
         for bytes in [&[][..], &[0, 1, 0, 0], &[0, 1, 0, 0, 255, 255, 255, 255, 0]] {
-            assert_eq!(ros.bytes(service, bytes), None, "{service}");
+            assert!(ros.send(service, bytes).answer::<msg::ParameterEvent>().is_none(), "{service}");
         }
     }
     assert_eq!(parameters.config(), Config::default());
