@@ -143,9 +143,8 @@ impl Node {
         for call in self.shared.inbox.stop() {
             call.refuse("the node is not active any more");
         }
-        let mut perception =
+        let perception =
             perception.join().map_err(|_panic| anyhow::anyhow!("the perception thread was lost; configure again"))?;
-        perception.line.finish();
         self.state = State::Inactive(Box::new(perception));
         Ok(())
     }

@@ -24,6 +24,8 @@ pub type Loader = Arc<dyn Fn(&Config) -> anyhow::Result<Pipeline> + Send + Sync>
 
 /// A node with its lifecycle and its parameters.
 pub struct Managed {
+    /// For the log.
+    name: String,
     node: Node,
     parameters: Arc<Parameters>,
     /// Parameters that changed and that the node has not taken yet.
@@ -100,6 +102,7 @@ impl Managed {
         connections.extend(serve(transport, &lifecycle, &wanted)?);
         let events = transport.advertise("~/transition_event", msg::TransitionEvent::TYPE, Qos::reliable(10))?;
         Ok(Self {
+            name: transport.node_name(),
             node,
             parameters,
             changes,
@@ -240,7 +243,7 @@ impl Managed {
         }
         let state = self.state();
         self.parameters.let_fixed_change(state == State::Unconfigured);
-        tracing::info!("{}", state.label());
+        tracing::info!("{} is {}", self.name, state.label());
         tell(answer, outcome == Outcome::Success);
     }
 

@@ -179,7 +179,10 @@ fn two_programs_may_use_one_gallery() {
     let carl = cli.create(&named("Carl"), &[look(&person(2), "c")]).unwrap();
     assert!(carl != ben && carl != anna);
     let news = node.refresh().unwrap();
-    assert!(news.len() == 2 && news.contains(&Update::Renamed(ben)) && news.contains(&Update::Created(carl)), "{news:?}");
+    assert!(
+        news.len() == 2 && news.contains(&Update::Renamed(ben)) && news.contains(&Update::Created(carl)),
+        "{news:?}"
+    );
     cli.merge(anna, carl).unwrap();
     assert_eq!(node.refresh().unwrap(), [Update::Merged { keep: anna, absorb: carl }, Update::Changed(anna)]);
     assert_eq!(node.memory().resolve(carl), Ok(anna));
