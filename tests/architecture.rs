@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 /// Modules of the line: no I/O, no clock.
-const LINE: [&str; 19] = [
+const LINE: [&str; 20] = [
     "align.rs",
     "detect.rs",
     "embed.rs",
     "emotion.rs",
     "frame",
     "frame.rs",
+    "gallery",
     "gallery.rs",
     "geometry.rs",
     "ids.rs",
@@ -60,7 +61,9 @@ fn the_line_does_no_io_and_reads_no_clock() {
     for module in LINE {
         let found = sources(&src().join(module));
         assert!(!found.is_empty(), "{module} is missing");
-        for (path, text) in found {
+        // The one place that keeps people on a disk; it is used between frames.
+        let store = [src().join("gallery/store"), src().join("gallery/store.rs")];
+        for (path, text) in found.into_iter().filter(|(path, _)| !store.iter().any(|store| path.starts_with(store))) {
             for forbidden in [
                 "std::fs",
                 "std::net",

@@ -60,3 +60,18 @@ pub enum Change {
         expires: Option<Stamp>,
     },
 }
+
+impl Change {
+    /// Whom it is about; of a merge, whose id stays.
+    pub(super) const fn person(&self) -> Option<PersonId> {
+        match self {
+            Self::Create { record, .. } => Some(record.person_id),
+            Self::Learn { person, .. }
+            | Self::Name { person, .. }
+            | Self::Merge { keep: person, .. }
+            | Self::Forget { person }
+            | Self::Seen { person, .. } => Some(*person),
+            Self::ForgetAll => None,
+        }
+    }
+}

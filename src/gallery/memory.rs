@@ -8,6 +8,7 @@ use crate::embed::{Embedding, EmbeddingError, ModelTag};
 use crate::ids::PersonId;
 use crate::time::Stamp;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// People whose references are compared for [`MemoryGallery::impostors`].
 const IMPOSTOR_PEOPLE: usize = 64;
@@ -23,6 +24,8 @@ pub struct MemoryGallery {
     people: BTreeMap<PersonId, PersonRecord>,
     aliases: BTreeMap<PersonId, PersonId>,
     next_person: u64,
+    /// Computed when asked for, until something changes.
+    impostors: OnceLock<Impostors>,
 }
 
 /// Cosines between references of different people of one gallery.
@@ -46,6 +49,7 @@ impl MemoryGallery {
             people: BTreeMap::new(),
             aliases: BTreeMap::new(),
             next_person: first_person,
+            impostors: OnceLock::new(),
         }
     }
 
@@ -137,6 +141,7 @@ impl MemoryGallery {
 
     /// Makes a change that [`Self::check`] has found possible.
     pub(super) fn apply(&mut self, change: &Change) {
+        self.impostors.take();
         let after = self.after(change);
         match change {
             Change::Create { record: PersonRecord { person_id: person, .. }, references, .. }
@@ -167,6 +172,7 @@ impl MemoryGallery {
     /// Takes a person as another program left them, in place of what is known about them.
     pub(super) fn replace(&mut self, record: PersonRecord, references: &[Reference]) {
         let person = record.person_id;
+        self.impostors.take();
         self.remove(person);
         self.push(person, references);
         self.put(PersonRecord { references: references.len() as u32, ..record });
@@ -174,6 +180,7 @@ impl MemoryGallery {
 
     /// Removes somebody whom another program forgot or merged.
     pub(super) fn remove(&mut self, person: PersonId) {
+        self.impostors.take();
         self.matrix.remove(person);
         self.remove_record(person);
     }
@@ -333,6 +340,29 @@ impl MemoryGallery {
     }
 }
 
+impl MemoryGallery {
+    /// By the first reference of each of at most 64 people.
+    fn compare_people(&self) -> Impostors {
+        let mut firsts: BTreeMap<PersonId, &[f32]> = BTreeMap::new();
+        for (row, unit) in self.matrix.rows() {
+            firsts.entry(row.person).or_insert(unit);
+            if firsts.len() == IMPOSTOR_PEOPLE {
+                break;
+            }
+        }
+        let firsts: Vec<&[f32]> = firsts.into_values().collect();
+        let pairs = firsts.iter().enumerate().flat_map(|(at, a)| firsts[..at].iter().map(move |b| dot(a, b)));
+        let cosines: Vec<f32> = pairs.collect();
+        if cosines.is_empty() {
+            return Impostors::default();
+        }
+        let count = cosines.len() as f32;
+        let mean = cosines.iter().sum::<f32>() / count;
+        let variance = cosines.iter().map(|cosine| (cosine - mean).powi(2)).sum::<f32>() / count;
+        Impostors { count: cosines.len() as u64, mean, sd: variance.sqrt() }
+    }
+}
+
 impl Gallery for MemoryGallery {
     fn search(&self, probe: &Embedding, limit: usize) -> Result<Vec<Candidate>, GalleryError> {
         self.check_look(probe, self.matrix.dimensions().unwrap_or(probe.unit().len()))?;
@@ -351,24 +381,8 @@ impl Gallery for MemoryGallery {
         self.people.len()
     }
 
-    /// By the first reference of each of at most 64 people.
     fn impostors(&self) -> Impostors {
-        let mut firsts: BTreeMap<PersonId, &[f32]> = BTreeMap::new();
-        for (row, unit) in self.matrix.rows() {
-            if firsts.len() < IMPOSTOR_PEOPLE || firsts.contains_key(&row.person) {
-                firsts.entry(row.person).or_insert(unit);
-            }
-        }
-        let firsts: Vec<&[f32]> = firsts.into_values().collect();
-        let pairs = firsts.iter().enumerate().flat_map(|(at, a)| firsts[..at].iter().map(move |b| dot(a, b)));
-        let cosines: Vec<f32> = pairs.collect();
-        if cosines.is_empty() {
-            return Impostors::default();
-        }
-        let count = cosines.len() as f32;
-        let mean = cosines.iter().sum::<f32>() / count;
-        let variance = cosines.iter().map(|cosine| (cosine - mean).powi(2)).sum::<f32>() / count;
-        Impostors { count: cosines.len() as u64, mean, sd: variance.sqrt() }
+        *self.impostors.get_or_init(|| self.compare_people())
     }
 }
 

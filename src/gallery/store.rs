@@ -39,6 +39,13 @@ pub(super) struct Store {
     known: BTreeSet<PersonId>,
 }
 
+/// One change as it goes into the file.
+pub(super) struct Step {
+    pub(super) change: Change,
+    /// The person's record once it is made.
+    pub(super) after: Option<PersonRecord>,
+}
+
 /// What another program changed.
 #[derive(Default)]
 pub(super) struct News {
@@ -107,21 +114,35 @@ impl Store {
         self.news().inspect_err(|_| self.rollback())
     }
 
-    /// Makes a change durable, and lets others write again. `after` is the person's record then.
-    pub(super) fn commit(&mut self, change: &Change, after: Option<&PersonRecord>) -> Result<(), StoreError> {
+    /// Makes all steps durable, or none, and lets others write again.
+    pub(super) fn commit(&mut self, steps: &[Step]) -> Result<(), StoreError> {
+        if steps.is_empty() {
+            self.rollback();
+            return Ok(());
+        }
         let revision = self.revision + 1;
-        let written = rows::write(&self.connection, change, after, revision)
-            .and_then(|()| self.connection.execute_batch("COMMIT"))
-            .failed("write", &self.path);
-        written.inspect_err(|_| self.rollback())?;
+        let mut written = steps
+            .iter()
+            .try_for_each(|Step { change, after }| rows::write(&self.connection, change, after.as_ref(), revision));
+        written = written.and_then(|()| self.connection.execute_batch("COMMIT"));
+        written.failed("write", &self.path).inspect_err(|_| self.rollback())?;
         self.revision = revision;
-        match change {
-            Change::Create { record, .. } => drop(self.known.insert(record.person_id)),
-            Change::Forget { person } | Change::Merge { absorb: person, .. } => drop(self.known.remove(person)),
-            Change::ForgetAll => self.known.clear(),
-            _ => {}
+        for Step { change, .. } in steps {
+            match change {
+                Change::Create { record, .. } => drop(self.known.insert(record.person_id)),
+                Change::Forget { person } | Change::Merge { absorb: person, .. } => drop(self.known.remove(person)),
+                Change::ForgetAll => self.known.clear(),
+                Change::Learn { .. } | Change::Name { .. } | Change::Seen { .. } => {}
+            }
         }
         Ok(())
+    }
+
+    /// Notes that ids below this number are used up, and lets others write again.
+    pub(super) fn use_id(&mut self, next_person: u64) -> Result<(), StoreError> {
+        let counted = rows::count_from(&self.connection, next_person);
+        let written = counted.and_then(|()| self.connection.execute_batch("COMMIT"));
+        written.failed("write", &self.path).inspect_err(|_| self.rollback())
     }
 
     /// Lets others write again; nothing was changed.
@@ -148,23 +169,16 @@ impl Store {
         rows::reserve_faces(&self.connection, count).failed("write", &self.path)
     }
 
-    /// Makes sure that nothing of what was deleted is left in any file: empties the log, looks for
-    /// the traces, and rewrites the whole file if there are any.
+    /// Makes sure that nothing of what was deleted is left in any file: writes the file anew, empties
+    /// the log, and looks for the traces.
     pub(super) fn erase(&mut self, traces: &Traces) -> Result<(), StoreError> {
-        let left = |reason: &dyn std::fmt::Display| StoreError::TracesLeft {
-            path: self.path.clone(),
-            reason: reason.to_string(),
-        };
-        self.empty_log().map_err(|error| left(&error))?;
-        if trace::find(&self.path, traces)?.is_empty() {
-            return Ok(());
-        }
+        // Deleted rows are overwritten, but copies of them from when pages were split may lie between
+        // the rows that stay, former names among them.
         let rewritten = self.connection.execute_batch("VACUUM").failed("rewrite", &self.path);
-        rewritten.and_then(|()| self.empty_log()).map_err(|error| left(&error))?;
-        match trace::find(&self.path, traces)?.into_iter().next() {
-            None => Ok(()),
-            Some(file) => Err(left(&file.display())),
-        }
+        let emptied = self.empty_log();
+        let Some(file) = trace::find(&self.path, traces)?.into_iter().next() else { return Ok(()) };
+        let reason = rewritten.and(emptied).err().map_or_else(|| file.display().to_string(), |error| error.to_string());
+        Err(StoreError::TracesLeft { path: self.path.clone(), reason })
     }
 
     /// What SQLite finds wrong with a file; an empty list when nothing is.

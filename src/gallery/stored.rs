@@ -3,11 +3,12 @@
 use super::change::Change;
 use super::memory::MemoryGallery;
 use super::record::{Kind, PersonRecord, Reference, clean_name};
-use super::store::{News, Store, StoreError, Traces};
+use super::store::{News, Step, Store, StoreError, Traces};
 use super::{Gallery, GalleryError};
 use crate::embed::ModelTag;
 use crate::ids::PersonId;
 use crate::time::Stamp;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Who is to be created.
@@ -86,6 +87,8 @@ pub struct StoredGallery {
     revision: u64,
     /// What other programs changed, until somebody asks.
     updates: Vec<Update>,
+    /// Strangers who are in memory alone.
+    visitors: BTreeSet<PersonId>,
 }
 
 impl StoredGallery {
@@ -162,7 +165,7 @@ impl StoredGallery {
     }
 
     const fn of(memory: MemoryGallery, store: Option<Store>) -> Self {
-        Self { memory, store, refusal: None, revision: 0, updates: Vec::new() }
+        Self { memory, store, refusal: None, revision: 0, updates: Vec::new(), visitors: BTreeSet::new() }
     }
 
     /// The file, when there is one.
@@ -248,6 +251,33 @@ impl StoredGallery {
             Ok(Change::Create { record, references: references.to_vec(), next_person })
         })?;
         created.ok_or(GalleryError::NoLooks)
+    }
+
+    /// Remembers a stranger in memory alone, until the program ends or they are named.
+    ///
+    /// # Errors
+    /// [`GalleryError`]; nothing is changed then.
+    pub fn remember(&mut self, references: &[Reference]) -> Result<PersonId, GalleryError> {
+        let Some(last_seen) = references.iter().map(|reference| reference.stamp).max() else {
+            return Err(GalleryError::NoLooks);
+        };
+        if let Some(store) = &mut self.store {
+            let news = store.begin()?;
+            self.take(news);
+        }
+        let (person_id, next_person) = self.memory.next_id();
+        let record = PersonRecord::new(person_id, Kind::Stranger, last_seen);
+        let change = Change::Create { record, references: references.to_vec(), next_person };
+        let checked = self.memory.check(&change);
+        if let Some(store) = &mut self.store {
+            // The id is used up, also for other programs.
+            store.use_id(checked.as_ref().map_or(0, |()| next_person))?;
+        }
+        checked?;
+        self.memory.apply(&change);
+        self.visitors.insert(person_id);
+        self.revision += 1;
+        Ok(person_id)
     }
 
     /// Adds references to a person; a name replaces the one there is, the empty one does not.
@@ -365,15 +395,39 @@ impl StoredGallery {
             self.take(news);
         }
         let change = plan(&self.memory).and_then(|change| self.memory.check(&change).map(|()| change));
+        let steps = change.as_ref().map_or(Vec::new(), |change| self.steps(change));
         if let Some(store) = &mut self.store {
-            match &change {
-                Ok(change) => store.commit(change, self.memory.after(change).as_ref())?,
-                Err(_) => store.rollback(),
-            }
+            store.commit(&steps)?;
         }
-        self.memory.apply(&change?);
+        let change = change?;
+        self.memory.apply(&change);
+        let is_kept = |visitor: &PersonId| steps.iter().any(|step| step.change.person() == Some(*visitor));
+        self.visitors.retain(|visitor| !is_kept(visitor) && self.memory.record(*visitor).is_ok());
         self.revision += 1;
         Ok(())
+    }
+
+    /// What a change means for the file. A visitor of whom anything is to be kept comes into it first.
+    fn steps(&self, change: &Change) -> Vec<Step> {
+        let kept = match change {
+            Change::Learn { person, .. } | Change::Name { person, .. } => vec![*person],
+            Change::Merge { keep, absorb } => vec![*keep, *absorb],
+            Change::Seen { person, .. } | Change::Forget { person } if self.visitors.contains(person) => {
+                return Vec::new();
+            }
+            _ => Vec::new(),
+        };
+        let visitors = kept.into_iter().filter(|person| self.visitors.contains(person));
+        let mut steps: Vec<Step> = visitors
+            .filter_map(|person| {
+                let record = self.memory.record(person).ok()?.clone();
+                let references = self.memory.references(person);
+                let after = Some(record.clone());
+                Some(Step { change: Change::Create { record, references, next_person: 0 }, after })
+            })
+            .collect();
+        steps.push(Step { change: change.clone(), after: self.memory.after(change) });
+        steps
     }
 
     fn take(&mut self, news: Option<News>) {

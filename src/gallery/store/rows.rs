@@ -38,10 +38,7 @@ pub(super) fn write(
             connection.execute(give, [keep.as_str(), absorb.as_str()])?;
             connection.execute("DELETE FROM person WHERE id = ?1", [absorb.as_str()])?;
         }
-        Change::Create { next_person, .. } => {
-            let count = "UPDATE gallery SET next_person = max(next_person, ?1)";
-            connection.prepare_cached(count)?.execute([*next_person as i64])?;
-        }
+        Change::Create { next_person, .. } => count_from(connection, *next_person)?,
         Change::Learn { .. } | Change::Name { .. } | Change::Seen { .. } => {}
     }
     if let Some(record) = after {
@@ -263,6 +260,12 @@ pub(super) fn revision(connection: &Connection) -> rusqlite::Result<i64> {
 pub(super) fn next_person(connection: &Connection) -> rusqlite::Result<u64> {
     let number: i64 = connection.query_row("SELECT next_person FROM gallery", [], |row| row.get(0))?;
     Ok(number.max(0) as u64)
+}
+
+/// Numbers of people below this one are used up.
+pub(super) fn count_from(connection: &Connection, next_person: u64) -> rusqlite::Result<()> {
+    let count = "UPDATE gallery SET next_person = max(next_person, ?1)";
+    connection.prepare_cached(count)?.execute([next_person as i64]).map(|_| ())
 }
 
 /// Sets `count` face ids aside and returns the number of the first.

@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of a vector that are searched for together: four numbers, which no other vector has.
-const CHUNK: usize = 16;
+/// Numbers of a vector that are searched for together: no other vector has the same four.
+const NUMBERS: usize = 4;
 /// Shorter texts turn up by chance.
 const LEAST_TEXT: usize = 4;
 
@@ -32,9 +32,10 @@ impl Traces {
             .map(|id| id.as_str().as_bytes().to_vec())
             .collect();
         for reference in references {
-            let bytes: Vec<u8> = reference.look.unit().iter().flat_map(|value| value.to_le_bytes()).collect();
-            let tells = |chunk: &&[u8]| chunk.iter().any(|byte| *byte != 0);
-            needles.extend(bytes.chunks_exact(CHUNK).filter(tells).map(<[u8]>::to_vec));
+            // Where most numbers are 0, others have the same.
+            let tells = |part: &&[f32; NUMBERS]| part.iter().filter(|value| **value != 0.0).count() >= NUMBERS - 1;
+            let parts = reference.look.unit().as_chunks::<NUMBERS>().0.iter().filter(tells);
+            needles.extend(parts.map(|part| part.iter().flat_map(|value| value.to_le_bytes()).collect()));
         }
         let is_nobody_elses = |text: &str| ![others, &MIGRATIONS[..]].concat().iter().any(|other| other.contains(text));
         let texts = record.name.iter().chain(references.iter().map(|reference| &reference.source));
