@@ -11,11 +11,16 @@ mod models;
 mod node;
 mod params;
 mod progress;
+mod recording;
 mod replay;
 
+use crate::runtime::{STAGE_TARGET, StageTimes};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
+use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Camera images in, people out: faces, identities and emotions for social robots.
 #[derive(Debug, Parser)]
@@ -112,5 +117,10 @@ fn start_logging(verbose: u8, command: &Command) {
         1 => "info,rostro=debug",
         _ => "debug,rostro=trace",
     };
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(|| bar::LogWriter).without_time().init();
+    let log = tracing_subscriber::fmt::layer().with_writer(|| bar::LogWriter).without_time();
+    let stages = Targets::new().with_target(STAGE_TARGET, tracing::Level::TRACE);
+    tracing_subscriber::registry()
+        .with(log.with_filter(EnvFilter::new(level)))
+        .with(StageTimes.with_filter(stages))
+        .init();
 }

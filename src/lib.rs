@@ -36,6 +36,7 @@ pub mod people;
 pub mod pipeline;
 pub mod quality;
 pub mod replay;
+pub mod report;
 mod resample;
 #[cfg(feature = "ros")]
 pub mod ros;

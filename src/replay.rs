@@ -1,6 +1,7 @@
 //! Replay: every frame of a recording through the line, in stamp order, always with the same
 //! result; what a robot would have published goes into files.
 
+mod annotated;
 mod bag;
 mod inputs;
 mod json;
@@ -13,6 +14,7 @@ mod sqlite_file;
 mod summary;
 mod video;
 
+pub use annotated::annotated_near;
 pub use bag::BagSource;
 pub use inputs::{Inputs, Kind, kind_of};
 pub use output::{OutputError, Outputs};
@@ -86,8 +88,8 @@ pub fn run(
             }
         }
     }
-    outputs.finish()?;
-    Ok(summary.finish())
+    let story = outputs.finish()?;
+    Ok(summary.finish(story))
 }
 
 /// Shows the line the same frame before its time; what it makes of that is not yet reported.

@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod demo;
 mod emotion;
+mod eval;
 mod gallery;
 mod gallery_crash;
 mod gallery_live;

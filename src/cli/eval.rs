@@ -1,6 +1,10 @@
 //! `rostro eval`: metrics against truth.
 
+mod compare;
+mod draft;
 mod identification;
+mod replay;
+mod tracking;
 
 use super::{Outcome, Output};
 use clap::Subcommand;
@@ -14,11 +18,19 @@ pub(super) struct EvalArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Replay(replay::ReplayArgs),
+    Tracking(tracking::TrackingArgs),
     Identification(identification::IdentificationArgs),
+    Compare(compare::CompareArgs),
+    Draft(draft::DraftArgs),
 }
 
 pub(super) fn run(args: &EvalArgs, output: Output) -> anyhow::Result<Outcome> {
     match &args.what {
+        What::Replay(args) => replay::run(args, output),
+        What::Tracking(args) => tracking::run(args, output),
         What::Identification(args) => identification::run(args, output),
+        What::Compare(args) => compare::run(args, output),
+        What::Draft(args) => draft::run(args, output),
     }
 }

@@ -1,15 +1,14 @@
 //! `rostro replay`.
 
-use super::bar::FrameBar;
 use super::gallery::{Friend, encoded, people_in, read_picture};
 use super::params::read_config;
 use super::progress::StderrProgress;
-use super::{Outcome, Output};
+use super::{Outcome, Output, recording};
 use crate::assembly;
 use crate::config::Config;
 use crate::gallery::StoredGallery;
 use crate::pipeline::{EnrolAs, Pipeline};
-use crate::replay::{self, Inputs, Outputs, PersonSummary, ReplaySummary};
+use crate::replay::{Inputs, Outputs, PersonSummary, ReplaySummary};
 use crate::time::Stamp;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -18,9 +17,9 @@ use std::time::{Duration, Instant};
 /// Run every frame of recordings or pictures through the line.
 ///
 /// Frames are taken in stamp order, none is skipped, and the same input gives the same bytes.
-/// DIR gets people.jsonl (one line per frame) and people.mcap (the messages a robot would have
-/// published, with annotated pictures at most 640 pixels wide); with its metadata.yaml the folder
-/// is a bag for `ros2 bag play`.
+/// DIR gets report.html (one page: who was there when, expressions, times), people.jsonl (one line per
+/// frame) and people.mcap (the messages a robot would have published, with annotated pictures at most
+/// 640 pixels wide); with its metadata.yaml the folder is a bag for `ros2 bag play`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 INPUT is told by what is in it:
@@ -61,28 +60,30 @@ pub(super) struct ReplayArgs {
 
 pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> {
     let config = read_config(args.params_file.as_deref())?;
-    let mut inputs = Inputs::open(&args.inputs, &args.topics)?;
-    for note in inputs.notes() {
-        tracing::warn!("{note}");
-    }
-    let gallery = args.gallery.as_deref();
-    let friends = gallery.filter(|path| path.is_dir()).map(people_in).transpose()?.unwrap_or_default();
+    let mut inputs = read_inputs(&args.inputs, &args.topics)?;
     let outputs = Outputs::create(&args.out, &inputs.cameras(), &config.annotated)?;
-    let mut line = match load_line(&config, gallery.filter(|path| !path.is_dir()), &friends) {
+    let mut line = match load_known(&config, args.gallery.as_deref()) {
         Ok(line) => line,
         Err(error) => {
             outputs.discard();
             return Err(error);
         }
     };
-    let bar = FrameBar::show(inputs.frames_expected());
     let started = now();
-    let summary = replay::run(&mut inputs.sources, &mut line, outputs, &mut |frames| bar.set(frames))?;
-    let took = now() - started;
-    drop(bar);
-    report_speed(&summary, took);
+    let (summary, timing) = recording::run(&mut inputs, &mut line, outputs)?;
+    report_speed(&summary, now() - started);
+    recording::write_report(&args.out, &args.inputs, &config, &summary, &timing, None)?;
     output.result(&summary, &as_text(&summary, &args.out))?;
     Ok(if summary.is_incomplete() { Outcome::Incomplete } else { Outcome::Done })
+}
+
+/// Opens all inputs, and says what is left out of them.
+pub(super) fn read_inputs(paths: &[PathBuf], topics: &[String]) -> anyhow::Result<Inputs> {
+    let inputs = Inputs::open(paths, topics)?;
+    for note in inputs.notes() {
+        tracing::warn!("{note}");
+    }
+    Ok(inputs)
 }
 
 /// How long the work took is told to people, and decides nothing.
@@ -92,13 +93,14 @@ pub(super) fn now() -> Instant {
 }
 
 /// The line with its networks, knowing the people of a gallery file or of a folder of pictures.
-fn load_line(config: &Config, gallery: Option<&Path>, friends: &[Friend]) -> anyhow::Result<Pipeline> {
+pub(super) fn load_known(config: &Config, gallery: Option<&Path>) -> anyhow::Result<Pipeline> {
+    let friends = gallery.filter(|path| path.is_dir()).map(people_in).transpose()?.unwrap_or_default();
     let mut line = assembly::load_pipeline(config, &mut StderrProgress::default())?;
-    if let Some(file) = gallery {
+    if let Some(file) = gallery.filter(|path| !path.is_dir()) {
         // Read only, so that a replay always has the same result.
         line.set_gallery(StoredGallery::read(file, line.gallery().model())?);
     }
-    for Friend { name, pictures } in friends {
+    for Friend { name, pictures } in &friends {
         let mut looks = Vec::new();
         for path in pictures {
             let look = line.look_at_picture(&encoded(&read_picture(path)?), Stamp::default(), String::new());
@@ -131,7 +133,7 @@ pub(super) fn peak_memory_mb() -> Option<u64> {
 }
 
 fn as_text(summary: &ReplaySummary, out: &Path) -> String {
-    let ReplaySummary { frames, faces, people, restarts, losses } = summary;
+    let ReplaySummary { frames, faces, people, restarts, losses, .. } = summary;
     let unreadable = if frames.failed > 0 { format!(", {} unreadable", frames.failed) } else { String::new() };
     let mut lines = vec![
         format!("frames   {} processed of {} received{unreadable}", frames.processed, frames.received),

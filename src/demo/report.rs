@@ -3,6 +3,7 @@
 use super::scene::FrameTruth;
 use super::score::{Score, Span, State, Targets, TruePerson};
 use crate::replay::{FrameCounts, PersonSummary};
+use crate::report::{base64, escaped};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -213,25 +214,6 @@ const fn class_of(state: State) -> (&'static str, &'static str) {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let bits = three.iter().enumerate().fold(0_u32, |bits, (i, byte)| bits | u32::from(*byte) << (16 - 8 * i));
-        for digit in 0..4 {
-            let is_padding = digit > three.len();
-            let value = (bits >> (18 - 6 * digit)) & 63;
-            text.push(if is_padding { '=' } else { char::from(DIGITS[value as usize]) });
-        }
-    }
-    text
-}
-
 const HEAD: &str = "<!doctype html>
 <html lang=en>
 <meta charset=utf-8>
@@ -261,13 +243,6 @@ const HEAD: &str = "<!doctype html>
 mod tests {
     use super::*;
     use crate::demo::score::Scorer;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 
     #[test]
     fn a_missed_target_shows_everywhere() {

@@ -21,6 +21,8 @@ const CURVE_POINTS: usize = 60;
 pub struct Look {
     /// Number of the person.
     pub person: usize,
+    /// Number of the picture; copies of one have the same. A probe never meets its copy.
+    pub picture: usize,
     /// The look.
     pub embedding: Embedding,
 }
@@ -56,6 +58,8 @@ pub struct Pairs {
     pub n: u64,
     /// How many of them the threshold takes for one person.
     pub accepted: u64,
+    /// How many are copies of one picture, which prove nothing.
+    pub copies: u64,
     /// That as a share.
     pub rate: Share,
     /// Mean cosine.
@@ -137,6 +141,7 @@ pub fn measure(looks: &[Look], people: usize, threshold: f32) -> Result<Identifi
 /// The cosine of every look with every other.
 struct Similarities {
     person: Vec<usize>,
+    picture: Vec<usize>,
     cosines: Vec<f32>,
 }
 
@@ -155,7 +160,8 @@ impl Similarities {
                 cosines.push(look.embedding.cosine(&other.embedding)?);
             }
         }
-        Ok(Self { person: looks.iter().map(|look| look.person).collect(), cosines })
+        let person = looks.iter().map(|look| look.person).collect();
+        Ok(Self { person, picture: looks.iter().map(|look| look.picture).collect(), cosines })
     }
 
     fn len(&self) -> usize {
@@ -167,27 +173,30 @@ impl Similarities {
     }
 
     fn pairs(&self, same: bool, threshold: f64) -> Pairs {
-        let (mut n, mut accepted, mut sum) = (0, 0, 0.0);
+        let (mut n, mut accepted, mut copies, mut sum) = (0, 0, 0, 0.0);
         for a in 0..self.len() {
             for b in (0..a).filter(|b| (self.person[a] == self.person[*b]) == same) {
                 n += 1;
                 accepted += u64::from(self.at(a, b) >= threshold);
+                copies += u64::from(self.picture[a] == self.picture[b]);
                 sum += self.at(a, b);
             }
         }
         let mean_similarity = (n > 0).then(|| sum / n as f64);
-        Pairs { n, accepted, rate: Share::of(accepted, n), mean_similarity }
+        Pairs { n, accepted, copies, rate: Share::of(accepted, n), mean_similarity }
     }
 
-    /// The nearest of the looks that `is_enrolled`, the probe itself left out.
+    /// The nearest of the looks that `is_enrolled`, the probe and its copies left out.
     fn best(&self, probe: usize, is_enrolled: impl Fn(usize) -> bool) -> Option<Best> {
-        let enrolled = (0..self.len()).filter(|other| *other != probe && is_enrolled(self.person[*other]));
+        let enrolled = (0..self.len())
+            .filter(|other| self.picture[*other] != self.picture[probe] && is_enrolled(self.person[*other]));
         let candidates = enrolled.map(|other| Best { similarity: self.at(probe, other), person: self.person[other] });
         candidates.max_by(|a, b| a.similarity.total_cmp(&b.similarity))
     }
 
     fn has_another_look(&self, probe: usize) -> bool {
-        (0..self.len()).any(|other| other != probe && self.person[other] == self.person[probe])
+        (0..self.len())
+            .any(|other| self.picture[other] != self.picture[probe] && self.person[other] == self.person[probe])
     }
 
     fn rank1(&self, people: usize) -> (Option<f64>, Estimate) {
@@ -288,11 +297,11 @@ mod tests {
     /// Looks in a plane, by angle in degrees.
     fn looks(angles: &[(usize, f32)]) -> Vec<Look> {
         let tag = ModelTag::new("test", "00000000");
-        let look = |(person, degrees): &(usize, f32)| {
+        let look = |(picture, (person, degrees)): (usize, &(usize, f32))| {
             let (y, x) = degrees.to_radians().sin_cos();
-            Look { person: *person, embedding: Embedding::new(vec![x, y], tag.clone()).unwrap() }
+            Look { person: *person, picture, embedding: Embedding::new(vec![x, y], tag.clone()).unwrap() }
         };
-        angles.iter().map(look).collect()
+        angles.iter().enumerate().map(look).collect()
     }
 
     #[test]
@@ -320,6 +329,16 @@ mod tests {
         assert_eq!(measured.different.accepted, 4);
         assert!(measured.open_set.fpir.count > 0 && measured.open_set.fpir_below.is_none());
         assert!(measured.rank1_interval.low < 0.34 && measured.rank1_interval.high > 0.9);
+    }
+
+    #[test]
+    fn a_copy_of_a_picture_is_not_recognised_by_itself() {
+        let mut looks = looks(&[(0, 0.0), (0, 0.0), (1, 1.0), (1, 90.0)]);
+        looks[1].picture = looks[0].picture;
+        let measured = measure(&looks, 2, 0.9).unwrap();
+        assert_eq!((measured.same.n, measured.same.copies), (2, 1));
+        // Only the person with two different pictures is looked for; one of them is nearer to the other person.
+        assert_eq!(measured.rank1, Some(0.5));
     }
 
     #[test]

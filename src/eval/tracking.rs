@@ -52,6 +52,8 @@ pub struct TrackingScore {
     pub ass_a: f64,
     /// Times that a true face was found under another id than the last time.
     pub id_switches: u64,
+    /// Times that a true face was found again after frames in which it was not.
+    pub fragments: u64,
     /// True faces, summed over frames.
     pub true_faces: u64,
     /// Found faces, summed over frames.
@@ -112,6 +114,7 @@ impl TrackingEval {
             det_a,
             ass_a,
             id_switches: clear.switches,
+            fragments: clear.fragments,
             true_faces,
             found_faces,
             missed,
@@ -138,17 +141,19 @@ impl TrackingEval {
         let mut clear = Clear::default();
         let mut last: BTreeMap<usize, usize> = BTreeMap::new();
         let mut previous: BTreeMap<usize, usize> = BTreeMap::new();
-        for frame in &self.frames {
+        // As in TrackEval, a frame in which nobody is, or nobody was found, breaks nothing off.
+        for frame in self.frames.iter().filter(|frame| !frame.truth.is_empty() && !frame.found.is_empty()) {
             let mut scores = Table::new(frame.truth.len(), frame.found.len());
             for (t, f, overlap) in frame.pairs().filter(|(_, _, overlap)| *overlap >= MIN_IOU) {
                 let continues = previous.get(&frame.truth[t]) == Some(&frame.found[f]);
                 *scores.at(t, f) = f64::from(overlap) + if continues { 1000.0 } else { 0.0 };
             }
-            previous.clear();
+            let before = std::mem::take(&mut previous);
             for (t, f) in scores.best_pairs() {
                 let (truth, found) = (frame.truth[t], frame.found[f]);
                 previous.insert(truth, found);
                 clear.matched += 1;
+                clear.fragments += u64::from(last.contains_key(&truth) && !before.contains_key(&truth));
                 clear.switches += u64::from(last.insert(truth, found).is_some_and(|before| before != found));
             }
         }
@@ -199,6 +204,19 @@ impl TrackingEval {
 struct Clear {
     matched: u64,
     switches: u64,
+    fragments: u64,
+}
+
+/// The one-to-one pairs of true and found boxes with the largest overlap in all.
+pub(super) fn overlapping(truth: &[BBox<ImagePx>], found: &[BBox<ImagePx>]) -> Vec<(usize, usize)> {
+    let mut overlaps = Table::new(truth.len(), found.len());
+    for (t, true_box) in truth.iter().enumerate() {
+        for (f, found_box) in found.iter().enumerate() {
+            let overlap = true_box.iou(found_box);
+            *overlaps.at(t, f) = if overlap >= MIN_IOU { f64::from(overlap) } else { 0.0 };
+        }
+    }
+    overlaps.best_pairs()
 }
 
 fn alphas() -> impl Iterator<Item = f32> {

@@ -9,6 +9,7 @@ use crate::config::AnnotatedConfig;
 use crate::frame::{Decoder, EncodedPixels, Frame};
 use crate::ids::CameraId;
 use crate::people::{People, PersonEvent};
+use crate::report::{Collector, Story};
 use crate::time::Stamp;
 use crate::wire::{self, Message, WireError, image::CompressedImage, image::Header, messages};
 use mcap::records::MessageHeader;
@@ -62,6 +63,7 @@ pub struct Outputs {
     last_picture: BTreeMap<CameraId, Stamp>,
     /// The message being written.
     message: Vec<u8>,
+    collector: Collector,
 }
 
 impl Outputs {
@@ -81,6 +83,7 @@ impl Outputs {
             picture_period: (annotated.rate_hz > 0.0).then(|| 1.0 / annotated.rate_hz),
             last_picture: BTreeMap::new(),
             message: Vec::new(),
+            collector: Collector::default(),
         })
     }
 
@@ -89,6 +92,7 @@ impl Outputs {
     /// # Errors
     /// [`OutputError`] naming what cannot be written.
     pub fn write(&mut self, frame: &Frame<'_>, people: &People, events: &[PersonEvent]) -> Result<(), OutputError> {
+        self.collector.add(people);
         let io_error = |source| OutputError::Io { path: unfinished(&self.folder, "people.jsonl"), source };
         let line = json::line(people).map_err(|error| io_error(error.into()))?;
         writeln!(self.lines, "{line}").map_err(io_error)?;
@@ -115,6 +119,7 @@ impl Outputs {
         // The line has read this image, so it can be read again.
         let Ok(image) = self.decoder.decode(&frame.pixels) else { return Ok(()) };
         let Some(&topic) = self.bag.pictures.get(&people.camera) else { return Ok(()) };
+        self.collector.look(image, people);
         let data = self.annotator.jpeg(image, people)?;
         let header = Header { stamp: people.stamp, frame_id: &people.frame_id };
         CompressedImage { header, pixels: EncodedPixels { format: "jpeg", data } }.encode(&mut self.message)?;
@@ -132,11 +137,11 @@ impl Outputs {
         }
     }
 
-    /// Completes the files and gives them their names.
+    /// Completes the files and gives them their names; the story they tell.
     ///
     /// # Errors
     /// [`OutputError`] naming what cannot be written.
-    pub fn finish(mut self) -> Result<(), OutputError> {
+    pub fn finish(mut self) -> Result<Story, OutputError> {
         let lines = unfinished(&self.folder, "people.jsonl");
         self.lines.flush().map_err(|source| OutputError::Io { path: lines, source })?;
         let metadata = unfinished(&self.folder, "metadata.yaml");
@@ -146,7 +151,7 @@ impl Outputs {
             let path = self.folder.join(name);
             fs::rename(unfinished(&self.folder, name), &path).map_err(|source| OutputError::Io { path, source })?;
         }
-        Ok(())
+        Ok(self.collector.story())
     }
 }
 

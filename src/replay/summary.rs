@@ -2,6 +2,7 @@
 
 use crate::ids::{CameraId, FaceId, PersonId};
 use crate::people::{IdentityState, People};
+use crate::report::Story;
 use crate::time::Stamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -25,6 +26,9 @@ pub struct ReplaySummary {
     pub restarts: u64,
     /// What could not be read, most frequent first.
     pub losses: Vec<Loss>,
+    /// Who was there when, for the page.
+    #[serde(skip)]
+    pub story: Story,
 }
 
 /// Frames, by what became of them.
@@ -166,7 +170,7 @@ impl SummaryBuilder {
         }
     }
 
-    pub(super) fn finish(self) -> ReplaySummary {
+    pub(super) fn finish(self, story: Story) -> ReplaySummary {
         let mut losses: Vec<Loss> = self.causes.into_iter().map(|(cause, frames)| Loss { cause, frames }).collect();
         losses.sort_by_key(|loss| std::cmp::Reverse(loss.frames));
         ReplaySummary {
@@ -175,6 +179,7 @@ impl SummaryBuilder {
             people: people_of(&self.faces),
             restarts: self.restarts,
             losses,
+            story,
         }
     }
 }
@@ -241,7 +246,7 @@ mod tests {
         }
         builder.failed("broken");
         builder.failed("broken");
-        let summary = builder.finish();
+        let summary = builder.finish(Story::default());
         assert_eq!(summary.frames, FrameCounts { received: 13, processed: 11, displaced: 0, failed: 2 });
         assert_eq!(summary.faces, FaceCounts { ids: 3, max_simultaneous: 2 });
         assert_eq!(summary.losses, [Loss { cause: "broken".into(), frames: 2 }]);
@@ -258,7 +263,7 @@ mod tests {
         for stamp in [0, 100_000_000, 50_000_000_000, 0, 100_000_000] {
             builder.processed(&frame(stamp, vec![person(1, None)]));
         }
-        let seconds = builder.finish().people[0].seconds;
+        let seconds = builder.finish(Story::default()).people[0].seconds;
         assert!((seconds - 0.2).abs() < 1e-9, "{seconds}");
     }
 
@@ -268,7 +273,7 @@ mod tests {
         for n in 0..1000 {
             builder.failed(&format!("cause {n}"));
         }
-        let losses = builder.finish().losses;
+        let losses = builder.finish(Story::default()).losses;
         assert_eq!(losses.len(), MOST_CAUSES + 1);
         assert_eq!(losses.iter().map(|loss| loss.frames).sum::<u64>(), 1000);
     }

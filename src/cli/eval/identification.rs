@@ -52,7 +52,7 @@ pub(super) fn run(args: &IdentificationArgs, output: Output) -> anyhow::Result<O
     let config = params::read_config(args.params_file.as_deref())?;
     let people = people_in(&args.folder)?;
     let pictures: u64 = people.iter().map(|(_, pictures)| pictures.len() as u64).sum();
-    refuse_copies(&people)?;
+    let numbers = number_pictures(&people)?;
     let (threshold, model) = deployed(&config)?;
     let mut line = assembly::load_pipeline(&config, &mut StderrProgress::default())?;
     let (mut looks, mut without_a_face) = (Vec::new(), Vec::new());
@@ -61,7 +61,7 @@ pub(super) fn run(args: &IdentificationArgs, output: Output) -> anyhow::Result<O
     for (person, (_, pictures)) in people.iter().enumerate() {
         for picture in pictures {
             match look_at(&mut line, picture)? {
-                Some(embedding) => looks.push(Look { person, embedding }),
+                Some(embedding) => looks.push(Look { person, picture: numbers[picture], embedding }),
                 None => without_a_face.push(picture.clone()),
             }
             seen += 1;
@@ -100,20 +100,21 @@ fn people_in(folder: &Path) -> anyhow::Result<Vec<(String, Vec<PathBuf>)>> {
     Ok(people.into_iter().collect())
 }
 
-/// The same picture twice would be recognised by itself.
-fn refuse_copies(people: &[(String, Vec<PathBuf>)]) -> anyhow::Result<()> {
-    let mut seen: BTreeMap<[u8; 32], &Path> = BTreeMap::new();
+/// A number for every picture; copies of one get the same, so that none is recognised by itself.
+fn number_pictures(people: &[(String, Vec<PathBuf>)]) -> anyhow::Result<BTreeMap<PathBuf, usize>> {
+    let mut seen: BTreeMap<[u8; 32], (usize, &Path)> = BTreeMap::new();
+    let mut numbers = BTreeMap::new();
     for picture in people.iter().flat_map(|(_, pictures)| pictures) {
         let bytes = std::fs::read(picture).with_context(|| format!("cannot read {}", picture.display()))?;
-        if let Some(other) = seen.insert(Sha256::digest(&bytes).into(), picture) {
-            anyhow::bail!(
-                "{} and {} are the same picture, which would be recognised by itself: remove one",
-                other.display(),
-                picture.display()
-            );
+        let next = numbers.len();
+        let (number, first) = *seen.entry(Sha256::digest(&bytes).into()).or_insert((next, picture));
+        if number != next {
+            let (first, picture) = (first.display(), picture.display());
+            say(&format!("{picture} is a copy of {first}: they are not compared to tell who it is"));
         }
+        numbers.insert(picture.clone(), number);
     }
-    Ok(())
+    Ok(numbers)
 }
 
 /// The threshold in use, and the network it belongs to.
@@ -151,6 +152,9 @@ fn as_text(report: &Report) -> String {
     row("without a usable face", report.failed_to_acquire.to_string());
     row("network, threshold", format!("{}, {:.3}", report.model, measured.threshold));
     row("same person accepted", measured.same.rate.to_string());
+    if measured.same.copies > 0 {
+        row("", format!("{} of these pairs are copies of one picture", measured.same.copies));
+    }
     row("different people accepted", measured.different.rate.to_string());
     let rank1 = measured.rank1_interval;
     if measured.rank1.is_some() {

@@ -1,0 +1,127 @@
+//! What `replay` and `eval replay` share: the run with its times, and the page about it.
+
+use super::bar::FrameBar;
+use super::replay::now;
+use crate::config::Config;
+use crate::eval::recording::RecordingScore;
+use crate::frame::Frame;
+use crate::people::{People, PersonEvent};
+use crate::pipeline::{Pipeline, PipelineError};
+use crate::replay::{self, Inputs, Line, Outputs, ReplaySummary};
+use crate::report::{Facts, Picture, Timing, page};
+use crate::runtime::take_stage_times;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+
+/// The page's name in the folder of results.
+pub(super) const REPORT_HTML: &str = "report.html";
+/// Pictures on a page without truth.
+const PICTURES: usize = 6;
+
+/// The line with a stopwatch.
+struct TimedLine<'a> {
+    line: &'a mut Pipeline,
+    timing: Timing,
+}
+
+impl Line for TimedLine<'_> {
+    fn process(&mut self, frame: &Frame<'_>) -> Result<&People, PipelineError> {
+        let Self { line, timing } = self;
+        let _ = take_stage_times();
+        let began = now();
+        let people = line.process(frame);
+        let took = began.elapsed();
+        timing.add(took, take_stage_times().into_iter().map(|(stage, time)| (stage, time.total)));
+        people
+    }
+
+    fn events(&self) -> &[PersonEvent] {
+        self.line.events()
+    }
+}
+
+/// Runs the inputs through the line, with a bar.
+pub(super) fn run(
+    inputs: &mut Inputs,
+    line: &mut Pipeline,
+    outputs: Outputs,
+) -> anyhow::Result<(ReplaySummary, Timing)> {
+    let bar = FrameBar::show(inputs.frames_expected());
+    let mut line = TimedLine { line, timing: Timing::default() };
+    let summary = replay::run(&mut inputs.sources, &mut line, outputs, &mut |frames| bar.set(frames))?;
+    Ok((summary, line.timing))
+}
+
+/// Label and value of everything that made a result.
+pub(super) fn made_with(config: &Config) -> Vec<(String, String)> {
+    let off = |is_on: bool, model: &str| if is_on { model.to_owned() } else { "off".to_owned() };
+    let rows = [
+        ("rostro", env!("CARGO_PKG_VERSION").to_owned()),
+        ("detection", config.detector.model.clone()),
+        ("identity", off(config.identity.enabled, &config.identity.model)),
+        ("emotion", off(!config.emotion.model.is_empty(), &config.emotion.model)),
+        ("provider", format!("{:?}", config.inference.provider).to_lowercase()),
+    ];
+    rows.map(|(label, value)| (label.to_owned(), value)).to_vec()
+}
+
+/// Writes the page about a replay into its folder.
+pub(super) fn write_report(
+    out: &Path,
+    inputs: &[PathBuf],
+    config: &Config,
+    summary: &ReplaySummary,
+    timing: &Timing,
+    score: Option<&RecordingScore>,
+) -> anyhow::Result<()> {
+    let names: Vec<String> = inputs.iter().map(|input| name_of(input)).collect();
+    let facts = Facts {
+        recording: names.join(", "),
+        figures: figures(summary),
+        losses: summary.losses.iter().map(|loss| format!("{} ({} frames lost)", loss.cause, loss.frames)).collect(),
+        made_with: made_with(config),
+        parameters: config.to_commented_yaml(),
+    };
+    let pictures = pictures(out, summary, score)?;
+    let path = out.join(REPORT_HTML);
+    let html = page(&facts, &summary.story, timing, score, &pictures);
+    std::fs::write(&path, html).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn name_of(input: &Path) -> String {
+    input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn figures(summary: &ReplaySummary) -> Vec<(String, String)> {
+    let ReplaySummary { frames, faces, people, .. } = summary;
+    let named = people.iter().filter(|person| !person.name.is_empty()).count();
+    let rows = [
+        ("frames processed", format!("{} of {}", frames.processed, frames.received)),
+        ("people named", named.to_string()),
+        ("face ids given", faces.ids.to_string()),
+        ("faces at once, at most", faces.max_simultaneous.to_string()),
+    ];
+    rows.map(|(label, value)| (label.to_owned(), value)).to_vec()
+}
+
+/// The worst moments against truth; without truth, or when nothing was wrong, the recording from end to end.
+fn pictures(out: &Path, summary: &ReplaySummary, score: Option<&RecordingScore>) -> anyhow::Result<Vec<Picture>> {
+    let worst = score.map(|score| score.worst.as_slice()).unwrap_or_default();
+    let (moments, captions): (Vec<(String, i64)>, Vec<String>) = if worst.is_empty() {
+        let Some((camera, first)) = &summary.story.start else { return Ok(Vec::new()) };
+        let at = |index: usize| summary.story.secs * (index as f64 + 0.5) / PICTURES as f64;
+        let moment = |index| ((camera.to_string(), first.plus_secs(at(index)).nanos()), format!("{:.1} s", at(index)));
+        (0..PICTURES).map(moment).unzip()
+    } else {
+        let caption = |moment: &crate::eval::recording::WorstMoment| {
+            format!("{:.1} s: {} for {:.1} s, {}", moment.secs, moment.what, moment.lasted_secs, moment.person)
+        };
+        worst.iter().map(|moment| ((moment.camera.clone(), moment.stamp), caption(moment))).unzip()
+    };
+    let found = replay::annotated_near(&out.join("people.mcap"), &moments)?;
+    let mut pictures: Vec<Picture> =
+        captions.into_iter().zip(found).filter_map(|(caption, jpeg)| Some(Picture { caption, jpeg: jpeg? })).collect();
+    // A short recording has fewer pictures than places for them.
+    pictures.dedup_by(|a, b| a.jpeg == b.jpeg);
+    Ok(pictures)
+}
