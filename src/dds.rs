@@ -212,7 +212,7 @@ impl Transport for Dds {
         on_message: OnMessage,
     ) -> Result<Box<dyn Connection>, TransportError> {
         match type_name {
-            messages::Image::TYPE => self.listen(topic, type_name, qos, Incoming::Image, on_message),
+            messages::Image::TYPE => self.listen(topic, type_name, qos, Incoming::Image, advising(on_message)),
             messages::CompressedImage::TYPE => self.listen(topic, type_name, qos, Incoming::Compressed, on_message),
             _ => {
                 let wrap = |body: Body| Incoming::Cdr(Body::with_header(&body.0));
@@ -321,6 +321,20 @@ fn dds_name(topic: &str) -> String {
 /// `sensor_msgs::msg::dds_::Image_` as ROS writes it.
 fn ros_type(dds: &str) -> String {
     dds.trim_end_matches('_').replace("::dds_::", "/").replace("::", "/")
+}
+
+/// Looks at the first image: one that fits the socket buffers badly is met again with gaps.
+fn advising(mut on_message: OnMessage) -> OnMessage {
+    let mut is_first = true;
+    Box::new(move |message| {
+        if is_first && let Ok(Incoming::Image(image)) = &message {
+            is_first = false;
+            if let Some(advice) = buffer_advice(Some(image.data.len() as u64)) {
+                tracing::warn!("{advice}");
+            }
+        }
+        on_message(message);
+    })
 }
 
 /// Socket buffers smaller than two of these lose raw images that are sent in one burst: 640×480 rgb8.

@@ -78,6 +78,10 @@ impl LiveNode {
         }
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it with a signal (`INT`, `TERM`).
     pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
         let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
