@@ -3,6 +3,7 @@
 
 use crate::align::PointScheme;
 use crate::config::Config;
+use crate::ids::CameraId;
 use crate::landmarks::ShapePredictor;
 use crate::model::manifest::{Alignment, Role};
 use crate::model::store::{ModelStore, ResolvedModel};
@@ -18,10 +19,7 @@ use std::path::PathBuf;
 /// The first thing that is missing or wrong, with what to do about it.
 pub fn load_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
     let store = ModelStore::open(&config.inference.cache_dir)?;
-    let library = runtime::ensure(&store, progress)?;
-    tracing::debug!(library = %library.path.display(), found = %library.found, "ONNX Runtime");
-    let runtime = Runtime::start(&library.path, &config.inference)
-        .with_context(|| format!("{} ({})", library.path.display(), library.found))?;
+    let runtime = start_runtime(config, &store, progress)?;
     let stages = load_stages(config, &store, &runtime, progress)?;
     Ok(Pipeline::new(config.clone(), stages))
 }
@@ -32,10 +30,23 @@ pub fn load_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Re
 /// The first thing that is missing or wrong, with what to do about it.
 pub fn load_node_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
     let mut line = load_pipeline(config, progress)?;
+    announce_expressions(config, progress);
     if config.identity.enabled {
         line.open_gallery(&gallery_path(config)?)?;
     }
     Ok(line)
+}
+
+/// People have a right to know that a machine reads their faces, and whoever starts it, how to stop that.
+fn announce_expressions(config: &Config, progress: &mut dyn Progress) {
+    let read = |camera: &&CameraId| !config.emotion.model.is_empty() && config.emotion.is_on(camera);
+    let cameras: Vec<&str> = config.cameras.iter().filter(read).map(CameraId::as_str).collect();
+    if !cameras.is_empty() {
+        progress.warn(&format!(
+            "the expressions of people are read on {}; emotion.enabled: false turns that off, emotion.cameras restricts it",
+            cameras.join(", ")
+        ));
+    }
 }
 
 /// The gallery's file: `gallery.path`, else in the user's folder of program states.
@@ -53,6 +64,33 @@ pub fn gallery_path(config: &Config) -> anyhow::Result<PathBuf> {
     let states =
         states.context("no folder for the gallery: neither XDG_STATE_HOME nor HOME is set; set gallery.path")?;
     Ok(states.join("rostro/gallery.db"))
+}
+
+/// The classifier of `config.emotion.model` alone, and its framing; with `fer2013` it answers in the sense of
+/// FER2013's labels when it can.
+///
+/// # Errors
+/// The first thing that is missing or wrong, with what to do about it.
+pub fn load_classifier(
+    config: &Config,
+    fer2013: bool,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<(OnnxEmotionClassifier, Alignment)> {
+    let store = ModelStore::open(&config.inference.cache_dir)?;
+    let runtime = start_runtime(config, &store, progress)?;
+    let model = store.ensure(&config.emotion.model, progress)?;
+    let found = model.manifest.role;
+    ensure!(found == Role::Emotion, "model {} is a {found}, an {} is needed", config.emotion.model, Role::Emotion);
+    let load = if fer2013 { OnnxEmotionClassifier::load_fer2013 } else { OnnxEmotionClassifier::load };
+    let alignment = model.manifest.alignment.clone().context("a classifier's manifest lacks [alignment]")?;
+    Ok((load(&runtime, &model)?, alignment))
+}
+
+fn start_runtime(config: &Config, store: &ModelStore, progress: &mut dyn Progress) -> anyhow::Result<Runtime> {
+    let library = runtime::ensure(store, progress)?;
+    tracing::debug!(library = %library.path.display(), found = %library.found, "ONNX Runtime");
+    Runtime::start(&library.path, &config.inference)
+        .with_context(|| format!("{} ({})", library.path.display(), library.found))
 }
 
 fn load_stages(

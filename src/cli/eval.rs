@@ -2,6 +2,7 @@
 
 mod compare;
 mod draft;
+mod emotion;
 mod identification;
 mod replay;
 mod tracking;
@@ -21,6 +22,7 @@ enum What {
     Replay(replay::ReplayArgs),
     Tracking(tracking::TrackingArgs),
     Identification(identification::IdentificationArgs),
+    Emotion(emotion::EmotionArgs),
     Compare(compare::CompareArgs),
     Draft(draft::DraftArgs),
 }
@@ -30,6 +32,7 @@ pub(super) fn run(args: &EvalArgs, output: Output) -> anyhow::Result<Outcome> {
         What::Replay(args) => replay::run(args, output),
         What::Tracking(args) => tracking::run(args, output),
         What::Identification(args) => identification::run(args, output),
+        What::Emotion(args) => emotion::run(args, output),
         What::Compare(args) => compare::run(args, output),
         What::Draft(args) => draft::run(args, output),
     }

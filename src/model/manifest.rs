@@ -294,6 +294,11 @@ pub struct EmotionHead {
 }
 
 impl EmotionOutput {
+    /// The output that is in use.
+    pub fn head(&self) -> EmotionHead {
+        EmotionHead { output: self.output.clone(), labels: self.labels.clone(), temperature: self.temperature }
+    }
+
     /// How often each expression is expected, summing to 1; 0 for one without a label.
     pub fn prior(&self) -> EmotionScores {
         let mut prior = [0.0; Emotion::ALL.len()];
