@@ -342,7 +342,7 @@ impl Default for PrivacyConfig {
 
 impl Default for EmotionConfig {
     fn default() -> Self {
-        Self { enabled: true, cameras: Vec::new(), model: String::new(), rate_hz: 10.0, smoothing_secs: 1.5 }
+        Self { enabled: true, cameras: Vec::new(), model: "rostro-emotion".into(), rate_hz: 10.0, smoothing_secs: 1.5 }
     }
 }
 

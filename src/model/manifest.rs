@@ -139,6 +139,8 @@ pub enum Origin {
     },
     /// Lies beside the manifest, which was given by path.
     Beside,
+    /// Compiled into this program.
+    BuiltIn,
 }
 
 /// Which archive of a Python package.
@@ -360,6 +362,7 @@ const BUILT_IN: &[(&str, &str)] = built_in_texts![
     "mtcnn",
     "dlib-five-point",
     "dlib-resnet-v1",
+    "rostro-emotion",
     "yunet-n-640",
     "yunet-n-dynamic",
     "yunet-2023mar",
@@ -370,6 +373,14 @@ const BUILT_IN: &[(&str, &str)] = built_in_texts![
     "arcface-r50",
     "arcface-r100",
 ];
+
+/// Name and bytes of the files that are compiled in: the network that this project has trained itself.
+const WEIGHTS: &[(&str, &[u8])] = &[("rostro-emotion.onnx", include_bytes!("../../models/rostro-emotion.onnx"))];
+
+/// The compiled-in file of this name.
+pub(super) fn weights(file: &str) -> Option<&'static [u8]> {
+    WEIGHTS.iter().find(|(name, _)| *name == file).map(|(_, bytes)| *bytes)
+}
 
 /// Every manifest of this project, by pack.
 ///
@@ -543,6 +554,9 @@ impl ModelFile {
                 member.as_deref().map_or(Ok(()), check_member)
             }
             Origin::Beside => Ok(()),
+            Origin::BuiltIn => ensure(weights(&self.name).is_some(), "file.from", || {
+                format!("no file \"{}\" is compiled in", self.name)
+            }),
         }
     }
 }
@@ -560,7 +574,7 @@ impl Origin {
         match self {
             Self::Pip { member, .. } => Some(member),
             Self::Url { member, .. } => member.as_deref(),
-            Self::Beside => None,
+            Self::Beside | Self::BuiltIn => None,
         }
     }
 }

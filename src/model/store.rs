@@ -559,6 +559,7 @@ impl Workshop {
         for item in wanted {
             match &item.file.from {
                 Origin::Url { url, member } => self.obtain_by_url(&item, url, member.as_deref(), given, progress)?,
+                Origin::BuiltIn => item.import(manifest::weights(&item.file.name).unwrap_or_default(), self)?,
                 origin => {
                     if let Some(archive) = origin.pip_archive() {
                         packaged.entry(archive).or_default().push(item);

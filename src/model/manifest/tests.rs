@@ -12,6 +12,10 @@ fn every_built_in_manifest_is_right() {
                 Origin::Pip { .. } => assert_eq!(manifest.pack, Pack::Open, "{name}"),
                 Origin::Url { url, .. } => assert!(url.starts_with("https://"), "{name}"),
                 Origin::Beside => panic!("{name}: nothing lies beside a built-in manifest"),
+                Origin::BuiltIn => {
+                    let bytes = weights(&file.name).unwrap();
+                    assert_eq!(crate::model::fetch::sha256(bytes), file.sha256, "{name}: {}", file.name);
+                }
             }
         }
     }
