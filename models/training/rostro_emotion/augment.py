@@ -20,7 +20,7 @@ def normalise(x):
 
 def crop(x):
     """The middle of the frame that the net looks at, as the exported graph cuts it."""
-    edge = round(x.shape[-1] * (1 - VIEW) / 2)
+    edge = round(int(x.shape[-1]) * (1 - VIEW) / 2)
     return x[..., edge:-edge, edge:-edge]
 
 

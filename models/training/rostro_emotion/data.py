@@ -106,8 +106,6 @@ def prepare(train_path, valid_path, seed, held_out=0.1, blend=0.3):
     twins = near_copies(held, train)
     held = held.take(~twins)
     train = train.take(train.use7 | train.use8)
-    face = ~(~train.use8 & ~train.use7)
-    train = train.take(face)
     train.t7 = fer2013_targets(train, blend)
     counts = dict(near_copies=int(copies.sum()), train=len(train), held_out=len(held), held_out_copies=int(twins.sum()))
     return train, held, valid, counts

@@ -60,7 +60,37 @@ class Rostro(nn.Module):
         return self.heads(self.trunk(x).mean((2, 3)))
 
 
-NETS = {"rostro": Rostro}
+class ResNet9(nn.Module):
+    """The usual ResNet9 (two residual blocks, four poolings), for comparison; 6.6 M parameters."""
+
+    def __init__(self, drop=0.2):
+        super().__init__()
+        pool = nn.MaxPool2d(2)
+        self.trunk = nn.Sequential(
+            Conv(1, 64), Conv(64, 128), pool, Residual(128), Conv(128, 256), pool, Conv(256, 512), pool, Residual(512)
+        )
+        self.heads = Heads(512, drop)
+
+    def forward(self, x):
+        return self.heads(self.trunk(x).amax((2, 3)))
+
+
+class Cnn7(nn.Module):
+    """Seven weighted layers in VGG's manner: six convolutions in three pairs, then the heads; for comparison."""
+
+    def __init__(self, channels=(64, 128, 256), drop=0.4):
+        super().__init__()
+        layers, cin = [], 1
+        for c in channels:
+            layers += [Conv(cin, c), Conv(c, c), nn.MaxPool2d(2), nn.Dropout(drop / 2)]
+            cin = c
+        self.trunk, self.heads = nn.Sequential(*layers), Heads(cin, drop)
+
+    def forward(self, x):
+        return self.heads(self.trunk(x).mean((2, 3)))
+
+
+NETS = {"rostro": Rostro, "resnet9": ResNet9, "cnn7": Cnn7}
 
 
 def parameters(net):
