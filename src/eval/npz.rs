@@ -76,7 +76,8 @@ fn parse(npy: &[u8]) -> Result<ByteArray, String> {
         return Err("is stored column by column".into());
     }
     let sides = value(&header, "shape")?.split(',').map(str::trim).filter(|side| !side.is_empty());
-    let shape: Vec<usize> = sides.map(str::parse).collect::<Result<_, _>>().map_err(|_| "has no readable shape")?;
+    let shape: Vec<usize> =
+        sides.map(str::parse).collect::<Result<_, _>>().map_err(|error| format!("has no readable shape: {error}"))?;
     let count = shape.iter().try_fold(1_usize, |count, side| count.checked_mul(*side));
     if count != Some(data.len()) {
         return Err(format!("has {} bytes, its shape {shape:?} asks for another number", data.len()));

@@ -73,7 +73,7 @@ struct Report {
 /// What was read in the input.
 #[derive(Default)]
 struct Readings {
-    readings: Vec<Reading>,
+    all: Vec<Reading>,
     pictures: u64,
     left_out: u64,
     failed: u64,
@@ -86,7 +86,7 @@ pub(super) fn run(args: &EmotionArgs, output: Output) -> anyhow::Result<Outcome>
     }
     ensure!(!config.emotion.model.is_empty(), "emotion.model is empty: name a classifier with --model");
     let found = if args.input.is_dir() { of_folder(args, &config)? } else { of_archive(args, &config)? };
-    let measured = measure(args.labels, &found.readings)
+    let measured = measure(args.labels, &found.all)
         .with_context(|| format!("no picture of {} counts under these labels", args.input.display()))?;
     if let Some(path) = &args.svg {
         std::fs::write(path, confusion_svg(&measured)).with_context(|| format!("cannot write {}", path.display()))?;
@@ -120,15 +120,18 @@ fn of_archive(args: &EmotionArgs, config: &Config) -> anyhow::Result<Readings> {
         };
         let rgb: Vec<u8> = grey.iter().flat_map(|value| [*value; 3]).collect();
         let view = ImageView::new(width as u32, height as u32, width * 3, ChannelOrder::Rgb, &rgb)?;
-        found.readings.push(Reading { truth, scores: reader.read(view)? });
+        found.all.push(Reading { truth, scores: reader.read(view)? });
     }
     Ok(found)
 }
 
+/// Reads one picture; `None` without a face.
+type Look = dyn FnMut(&Pixels<'_>) -> anyhow::Result<Option<EmotionScores>>;
+
 /// The pictures of a folder per class.
 fn of_folder(args: &EmotionArgs, config: &Config) -> anyhow::Result<Readings> {
     let classes = classes_in(&args.input)?;
-    let mut look: Box<dyn FnMut(&Pixels<'_>) -> anyhow::Result<Option<EmotionScores>>> = if args.framed {
+    let mut look: Box<Look> = if args.framed {
         let (mut reader, mut decoder) = (FramedReader::load(args.labels, config)?, Decoder::default());
         Box::new(move |pixels| Ok(Some(reader.read(decoder.decode(pixels)?)?)))
     } else {
@@ -148,7 +151,7 @@ fn of_folder(args: &EmotionArgs, config: &Config) -> anyhow::Result<Readings> {
             }
             let data = std::fs::read(&picture).with_context(|| format!("cannot read {}", picture.display()))?;
             match look(&Pixels::Encoded(EncodedPixels { format: "", data: &data })) {
-                Ok(Some(scores)) => found.readings.push(Reading { truth, scores }),
+                Ok(Some(scores)) => found.all.push(Reading { truth, scores }),
                 Ok(None) => found.failed += 1,
                 Err(error) => {
                     say(&format!("{}: {error:#}", picture.display()));

@@ -2,7 +2,9 @@ use super::*;
 
 fn votes(counts: &[(usize, u8)]) -> [u8; VOTE_COLUMNS] {
     let mut votes = [0; VOTE_COLUMNS];
-    counts.iter().for_each(|(column, count)| votes[*column] = *count);
+    for (column, count) in counts {
+        votes[*column] = *count;
+    }
     votes
 }
 
