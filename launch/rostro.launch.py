@@ -51,7 +51,7 @@ def start(context):
         namespace=given['namespace'],
         arguments=['node', '--image', given['image']],
         ros_arguments=['--log-level', given['log_level']],
-        parameters=[given['params_file'], settings],
+        parameters=[given['params_file'], *([settings] if settings else [])],
         remappings=[('camera/camera_info', given['camera_info'])],
         output='screen',
     )]

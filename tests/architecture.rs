@@ -57,6 +57,16 @@ fn only_the_onnx_module_names_ort() {
 }
 
 #[test]
+fn only_the_ros_module_names_r2r() {
+    for (path, text) in sources(&src()) {
+        let relative = path.strip_prefix(src()).unwrap();
+        let may = relative.starts_with("ros") || relative == Path::new("ros.rs");
+        let names_it = [" r2r::", "(r2r::", "<r2r::", "r2r_rcl::"].iter().any(|name| code(&text).contains(name));
+        assert!(may || !names_it, "{} names r2r", path.display());
+    }
+}
+
+#[test]
 fn the_line_does_no_io_and_reads_no_clock() {
     for module in LINE {
         let found = sources(&src().join(module));

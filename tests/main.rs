@@ -21,6 +21,7 @@ mod params;
 mod quality;
 mod replay;
 mod replay_command;
+mod ros_api;
 mod scenes;
 mod support;
 mod wire_frame;
