@@ -147,6 +147,10 @@ pub struct IdentityConfig {
     /// Looks per second and track.
     #[schemars(range(min = 0.1, max = 100.0), extend("dynamic" = true))]
     pub looks_hz: f64,
+    /// What becomes of strangers who stay: `off` nothing, `session` they are known again until the program
+    /// ends, `permanent` until they expire.
+    #[schemars(extend("dynamic" = true))]
+    pub auto_enrol: AutoEnrol,
     /// Most looks per frame: new and undecided faces come first.
     #[schemars(range(min = 1, max = 1000), extend("dynamic" = true))]
     pub looks_per_frame: u32,
@@ -177,6 +181,19 @@ pub struct PrivacyConfig {
     /// Let the service `forget_all` remove everyone at once.
     #[schemars(extend("dynamic" = true))]
     pub allow_forget_all: bool,
+}
+
+/// What becomes of strangers who stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoEnrol {
+    /// Nothing is remembered of them.
+    #[default]
+    Off,
+    /// They are known again until the program ends.
+    Session,
+    /// They are known again until they expire.
+    Permanent,
 }
 
 /// Expressions.
@@ -327,6 +344,7 @@ impl Default for IdentityConfig {
             min_margin: None,
             min_looks: 3,
             looks_hz: 5.0,
+            auto_enrol: AutoEnrol::Off,
             looks_per_frame: 8,
             target_fpir: 0.01,
             min_inter_ocular_px: 16.0,

@@ -3,10 +3,12 @@
 mod evidence;
 mod expression;
 mod presence;
+mod strangers;
+mod threshold;
 
-use crate::config::Config;
+use crate::config::{AutoEnrol, Config};
 use crate::emotion::Emotion;
-use crate::gallery::{Gallery, GalleryError};
+use crate::gallery::{Gallery, GalleryError, Standing};
 use crate::geometry::{BBox, ImagePx, Landmarks5};
 use crate::ids::{CameraId, FaceId, PersonId};
 use crate::model::manifest::Similarity;
@@ -18,6 +20,8 @@ use expression::{Expression, Sight};
 use presence::Presence;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use strangers::Stranger;
+pub use threshold::open_set_threshold;
 
 /// How sure we are of an identity; the numbers are those of `Person.msg`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -188,6 +192,10 @@ const EAGER_LOOKS: u32 = 30;
 const PUNCTUALITY: f64 = 0.1;
 /// Log-odds by which another face must be more surely a person than the one that bears the name.
 const TAKE_OVER: f64 = 3.0;
+/// Seconds out of sight after which a face may be someone else's.
+const HIDDEN_SECS: f64 = 0.35;
+/// Most faces that are gone of which it is remembered who they were.
+const MOST_PARTED: usize = 1024;
 /// Ratio of areas at which a face counts as nearer than one that was listed before it.
 const NEARER: f32 = 1.2;
 
@@ -198,9 +206,16 @@ const NEARER: f32 = 1.2;
 pub struct Identifier {
     similarity: Option<Similarity>,
     scale: Option<Scale>,
+    /// How many people the scale was fitted for.
+    people_known: Option<usize>,
     expressions: Option<ExpressionFilter>,
     secs_between_looks: f64,
     faces: BTreeMap<FaceId, Face>,
+    /// Who the faces were that are gone and may come back.
+    parted: BTreeMap<FaceId, PersonId>,
+    /// Strangers to be remembered: see [`Self::take_strangers`].
+    strangers: Vec<FaceId>,
+    learns_strangers: bool,
     order: Vec<FaceId>,
     presence: Presence,
 }
@@ -230,6 +245,11 @@ struct Face {
     quality: f32,
     last_look: Option<Stamp>,
     looks: u32,
+    last_seen: Option<Stamp>,
+    /// It was out of sight, or a look spoke against its name: until one agrees, the face may be someone
+    /// else's, and the name is withheld.
+    is_unproven: bool,
+    stranger: Stranger,
     expression: Expression,
 }
 
@@ -240,8 +260,12 @@ impl Identifier {
         let mut identifier = Self {
             similarity,
             scale: None,
+            people_known: None,
             expressions: None,
             secs_between_looks: 0.0,
+            parted: BTreeMap::new(),
+            strangers: Vec::new(),
+            learns_strangers: false,
             faces: BTreeMap::new(),
             order: Vec::new(),
             presence: Presence::new(config.people.leave_secs),
@@ -257,8 +281,10 @@ impl Identifier {
             if let Some(margin) = config.identity.min_margin {
                 similarity.min_margin = margin.get() as f32;
             }
-            Scale { similarity, min_looks: config.identity.min_looks }
+            Scale::new(similarity, config.identity.min_looks, config.identity.target_fpir)
         });
+        self.people_known = None;
+        self.learns_strangers = config.identity.auto_enrol != AutoEnrol::Off;
         self.secs_between_looks = 1.0 / config.identity.looks_hz.max(0.0);
         self.presence.set_leave_secs(config.people.leave_secs);
     }
@@ -268,11 +294,13 @@ impl Identifier {
     pub fn urgency(&self, face: Option<FaceId>, stamp: Stamp) -> Option<Urgency> {
         let scale = self.scale.as_ref()?;
         let known = face.and_then(|face| self.faces.get(&face));
-        let Some(Face { evidence, last_look: Some(last_look), looks, .. }) = known else {
+        let Some(Face { evidence, last_look: Some(last_look), looks, last_seen, is_unproven, .. }) = known else {
             return Some(Urgency::New);
         };
         let is_due = stamp.secs_since(*last_look) >= (1.0 - PUNCTUALITY) * self.secs_between_looks;
-        if evidence.is_open(scale) && *looks < EAGER_LOOKS {
+        let was_hidden = last_seen.is_none_or(|last_seen| stamp.secs_since(last_seen) >= HIDDEN_SECS);
+        let must_prove = *is_unproven || (was_hidden && evidence.decided().is_some());
+        if must_prove || (evidence.is_open(scale) && *looks < EAGER_LOOKS) {
             Some(Urgency::Undecided { last_look: *last_look })
         } else {
             is_due.then_some(Urgency::Due { last_look: *last_look })
@@ -301,15 +329,19 @@ impl Identifier {
         events: &mut Vec<PersonEvent>,
     ) -> Result<(), GalleryError> {
         frame.people.clear();
-        self.faces.retain(|face_id, _| tracks.iter().any(|track| track.face_id == *face_id));
+        self.fit_to(gallery);
+        self.follow_ids(tracks);
         for track in tracks {
             let face = self.faces.entry(track.face_id).or_default();
             if let Some(observation) = track.observation.and_then(|index| seen.get(index)) {
-                face.observe(frame.stamp, observation, gallery, self.scale.as_ref())?;
+                let (scale, learns) = (self.scale.as_ref(), self.learns_strangers);
+                if face.observe(frame.stamp, observation, gallery, scale, learns)? {
+                    self.strangers.push(track.face_id);
+                }
             }
         }
         let published: Vec<_> = tracks.iter().filter(|track| track.state != TrackState::Tentative).collect();
-        self.leave_each_name_to_one(&published, frame.stamp);
+        self.leave_each_name_to_one(&published, frame.stamp, gallery);
         self.read_expressions(tracks, seen, frame.stamp);
         frame.people.extend(published.iter().map(|track| self.person(track, frame.stamp, gallery)));
         self.arrange(&mut frame.people);
@@ -318,10 +350,46 @@ impl Identifier {
         Ok(())
     }
 
+    /// The strangers that `identity.auto_enrol` asks to remember, since the last call. Each is told once.
+    pub fn take_strangers(&mut self) -> Vec<FaceId> {
+        std::mem::take(&mut self.strangers)
+    }
+
+    /// The more people are known, the more alike a face must be.
+    fn fit_to(&mut self, gallery: &dyn Gallery) {
+        if self.people_known != Some(gallery.len())
+            && let Some(scale) = &mut self.scale
+        {
+            scale.fit(gallery.len(), gallery.impostors());
+            self.people_known = Some(gallery.len());
+        }
+    }
+
+    /// Drops the faces that are gone, and joins those that were known again with what was known of them.
+    fn follow_ids(&mut self, tracks: &[Track]) {
+        for track in tracks {
+            let Some(former) = track.former_id.and_then(|former| self.faces.remove(&former)) else { continue };
+            let face = self.faces.entry(track.face_id).or_insert(former);
+            face.is_unproven = face.evidence.decided().is_some();
+        }
+        let parted = &mut self.parted;
+        self.faces.retain(|face_id, face| {
+            let is_live = tracks.iter().any(|track| track.face_id == *face_id);
+            if let Some(person) = face.evidence.decided().filter(|_| !is_live) {
+                parted.insert(*face_id, person);
+            }
+            is_live
+        });
+        while parted.len() > MOST_PARTED {
+            parted.pop_first();
+        }
+    }
+
     /// Forgets every face and visit, for stamps that jumped backwards. The next frame reports the
     /// faces as lost and the people as gone.
     pub fn reset(&mut self) {
         self.faces.clear();
+        self.parted.clear();
         self.order.clear();
         self.presence.close();
     }
@@ -334,8 +402,17 @@ impl Identifier {
             if face.evidence.decided() == Some(person) {
                 theirs.push(*face_id);
             }
+            if theirs.contains(face_id) {
+                face.stranger = Stranger::default();
+            }
             face.evidence.forget(person);
         }
+        self.parted.retain(|face_id, parted| {
+            if *parted == person {
+                theirs.push(*face_id);
+            }
+            *parted != person
+        });
         self.presence.forget(person);
         theirs
     }
@@ -345,18 +422,24 @@ impl Identifier {
         for face in self.faces.values_mut() {
             face.evidence.merge(keep, absorb);
         }
+        for parted in self.parted.values_mut().filter(|parted| **parted == absorb) {
+            *parted = keep;
+        }
         self.presence.merge(keep, absorb);
     }
 
     /// Of several faces with one name the one in view keeps it, and the surest of those; it takes
     /// more to take a name over than to keep it.
-    fn leave_each_name_to_one(&mut self, published: &[&Track], stamp: Stamp) {
+    fn leave_each_name_to_one(&mut self, published: &[&Track], stamp: Stamp, gallery: &dyn Gallery) {
         let mut bearers: BTreeMap<PersonId, (bool, f64, FaceId)> = BTreeMap::new();
         for track in published {
             let Some(face) = self.faces.get(&track.face_id) else { continue };
-            let Some(name) = face.evidence.decided() else { continue };
+            // There may be several posters of one face.
+            let is_person = |person: &PersonId| gallery.standing(*person) != Some(Standing::Negative);
+            let Some(name) = face.evidence.decided().filter(is_person) else { continue };
             let habit = if self.presence.bearer(name) == Some(track.face_id) { TAKE_OVER } else { 0.0 };
-            let claim = (track.observation.is_some(), face.evidence.log_odds(name, stamp) + habit, track.face_id);
+            let is_sure = track.observation.is_some() && !face.is_unproven;
+            let claim = (is_sure, face.evidence.log_odds(name, stamp) + habit, track.face_id);
             let bearer = bearers.entry(name).or_insert(claim);
             if (claim.0, claim.1) > (bearer.0, bearer.1) {
                 *bearer = claim;
@@ -418,8 +501,18 @@ impl Identifier {
         let mut identity =
             Identity { similarity: evidence.similarity(), margin: evidence.margin(), ..Identity::default() };
         if let Some(person) = evidence.decided() {
-            identity.name = gallery.name(person).map(str::to_owned);
-            identity.state = if identity.name.is_some() { IdentityState::Named } else { IdentityState::Known };
+            if face.is_unproven && face.last_seen == Some(stamp) {
+                identity.state = IdentityState::Pending;
+                return identity;
+            }
+            identity.state = match gallery.standing(person) {
+                Some(Standing::Named) => IdentityState::Named,
+                Some(Standing::Known) => IdentityState::Known,
+                Some(Standing::Anonymous) => IdentityState::Anonymous,
+                // A poster is nobody.
+                Some(Standing::Negative) | None => return identity,
+            };
+            identity.name = gallery.name(person).filter(|_| identity.state == IdentityState::Named).map(str::to_owned);
             identity.person_id = Some(person);
             identity.confidence = evidence.probability(person, stamp) as f32;
             return identity;
@@ -453,22 +546,32 @@ impl Identifier {
 }
 
 impl Face {
+    /// Takes one observation; true when it makes a stranger worth remembering.
     fn observe(
         &mut self,
         stamp: Stamp,
         observation: &Observation,
         gallery: &dyn Gallery,
         scale: Option<&Scale>,
-    ) -> Result<(), GalleryError> {
+        learns: bool,
+    ) -> Result<bool, GalleryError> {
         self.quality = observation.quality;
-        let (Some(look), Some(scale)) = (&observation.embedding, scale) else { return Ok(()) };
+        let was_hidden = self.last_seen.is_some_and(|last_seen| stamp.secs_since(last_seen) >= HIDDEN_SECS);
+        self.is_unproven |= was_hidden && self.evidence.decided().is_some();
+        self.last_seen = Some(stamp);
+        let (Some(look), Some(scale)) = (&observation.embedding, scale) else { return Ok(false) };
         let candidates = gallery.search(look, CANDIDATES)?;
         let name = self.evidence.decided();
         self.evidence.take(stamp, observation.quality, &candidates, scale);
         let lost_its_name = name.is_some() && self.evidence.decided().is_none();
         self.looks = if lost_its_name { 0 } else { self.looks.saturating_add(1) };
         self.last_look = Some(stamp);
-        Ok(())
+        match self.evidence.proof(observation.quality, &candidates, scale) {
+            Some(agrees) => self.is_unproven = !agrees,
+            None => self.is_unproven &= self.evidence.decided().is_some(),
+        }
+        let is_nobody = self.evidence.decided().is_none();
+        Ok(learns && is_nobody && self.stranger.take(stamp, observation.quality, look, &candidates, scale))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod assign;
 mod kalman;
+mod memory;
 mod sort;
 
 pub(crate) use assign::Costs;
@@ -47,8 +48,10 @@ pub enum TrackState {
 /// A face over time, as of the last update.
 #[derive(Clone, Debug)]
 pub struct Track {
-    /// Public id, fixed from birth.
+    /// Public id.
     pub face_id: FaceId,
+    /// The id it had until this frame, in which it was known again as a face seen before.
+    pub former_id: Option<FaceId>,
     /// Where in its life.
     pub state: TrackState,
     /// The detection's box when observed, else the predicted one.

@@ -3,7 +3,8 @@
 //! Every look adds calibrated log-odds (Wald's sequential test): a name needs several looks that
 //! agree, and a name that stands is not lost to looks that merely say little.
 
-use crate::gallery::Candidate;
+use super::threshold::open_set_threshold;
+use crate::gallery::{Candidate, Impostors};
 use crate::ids::PersonId;
 use crate::model::manifest::Similarity;
 use crate::time::Stamp;
@@ -37,13 +38,31 @@ pub(super) struct Scale {
     pub(super) similarity: Similarity,
     /// Agreeing looks before a name.
     pub(super) min_looks: u32,
+    /// Share of the strangers that may be taken for somebody known.
+    pub(super) target_fpir: f64,
+    /// Cosine from which a look agrees with a person, for as many people as are known.
+    threshold: f32,
 }
 
 impl Scale {
-    /// Cosine from which a look agrees with a person. The one place where the number of people
-    /// known will enter, as more people mean more chances to resemble one of them.
-    fn threshold(&self) -> f32 {
-        self.similarity.threshold
+    pub(super) const fn new(similarity: Similarity, min_looks: u32, target_fpir: f64) -> Self {
+        Self { threshold: similarity.threshold, similarity, min_looks, target_fpir }
+    }
+
+    /// Adapts to the people known.
+    pub(super) fn fit(&mut self, people: usize, impostors: Impostors) {
+        self.threshold = open_set_threshold(&self.similarity, people, impostors, self.target_fpir);
+    }
+
+    /// Cosine from which a look agrees with a person.
+    pub(super) const fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
+    /// Log-odds that a look with this cosine to a person shows that person: the more people are known, the
+    /// less likely each of them is before anything is seen.
+    fn log_odds(&self, cosine: f32) -> f64 {
+        self.similarity.log_odds(cosine - (self.threshold - self.similarity.threshold))
     }
 }
 
@@ -128,6 +147,17 @@ impl Evidence {
         self.decided
     }
 
+    /// What a look says of the name that the face bears: `Some(true)` agrees, `Some(false)` speaks clearly
+    /// against it, `None` neither.
+    pub(super) fn proof(&self, quality: f32, candidates: &[Candidate], scale: &Scale) -> Option<bool> {
+        let name = self.decided?;
+        let cosine = similarity_to(name, candidates);
+        if quality >= MIN_QUALITY && cosine >= scale.threshold() {
+            return Some(true);
+        }
+        self.is_clear(quality, candidates, agreeing(candidates, scale), scale).then_some(false)
+    }
+
     /// Takes the name away, because another face bears it with more right.
     pub(super) const fn yield_name(&mut self) {
         self.decided = None;
@@ -209,10 +239,10 @@ impl Evidence {
         for candidate in candidates {
             self.people.entry(candidate.person_id).or_default();
         }
-        let most = candidates.first().map_or(0.0, |best| scale.similarity.log_odds(best.similarity));
+        let most = candidates.first().map_or(0.0, |best| scale.log_odds(best.similarity));
         let excess = (most - MOST_PER_LOOK).max(0.0);
         for (person, support) in &mut self.people {
-            let log_odds = scale.similarity.log_odds(similarity_to(*person, candidates)) - excess;
+            let log_odds = scale.log_odds(similarity_to(*person, candidates)) - excess;
             let is_spared = self.decided == Some(*person) && !is_clear && log_odds < 0.0;
             if !is_spared {
                 support.log_odds += weight * log_odds.max(-MOST_PER_LOOK);

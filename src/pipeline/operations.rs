@@ -13,7 +13,7 @@ use crate::gallery::{
 };
 use crate::ids::{CameraId, FaceId, PersonId};
 use crate::model::manifest::Similarity;
-use crate::people::{EventKind, Identity, IdentityState, Person, PersonEvent};
+use crate::people::{EventKind, Identity, IdentityState, Person, PersonEvent, open_set_threshold};
 use crate::time::Stamp;
 use crate::track::{Observation, Tracker};
 
@@ -560,7 +560,8 @@ fn identity_of(
     let Some(best) = candidates.first() else { return Ok(Identity::default()) };
     let margin = best.similarity - candidates.get(1).map_or(-1.0, |other| other.similarity);
     let mut identity = Identity { similarity: best.similarity, margin, ..Identity::default() };
-    if best.similarity < similarity.threshold {
+    let fpir = config.identity.target_fpir;
+    if best.similarity < open_set_threshold(similarity, gallery.len(), gallery.impostors(), fpir) {
         return Ok(identity);
     }
     let min_margin = config.identity.min_margin.map_or(similarity.min_margin, |margin| margin.get() as f32);

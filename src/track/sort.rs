@@ -3,9 +3,13 @@
 //! Kalman prediction and one-to-one assignment as in SORT (Bewley 2016), overlap of *grown* boxes
 //! in two passes as in C-BIoU (Yang 2023), since a face moves by more than its own width between
 //! frames at 5 Hz; recently seen tracks choose before coasting ones as in DeepSORT (Wojke 2017).
+//!
+//! A face that is gone is remembered by its mean look. A new face that looks like it, and like no other
+//! that is gone, gets its id back.
 
 use super::assign::Costs;
 use super::kalman::BoxFilter;
+use super::memory::{Gone, Memory};
 use super::{FaceCounter, Observation, Track, TrackState, Tracker};
 use crate::config::TrackerConfig;
 use crate::detect::Detection;
@@ -27,7 +31,7 @@ const MIN_OVERLAP: f32 = 0.15;
 const MAX_SIZE_RATIO: f32 = 2.0;
 /// Overlap, without growing, at which a detection is sure to continue a track when no other
 /// track comes near it.
-const SURE_OVERLAP: f32 = 0.3;
+const SURE_OVERLAP: f32 = 0.5;
 /// Overlap, without growing, at which a detection is given the benefit of the doubt although its
 /// look contradicts the track.
 const SAME_PLACE_OVERLAP: f32 = 0.5;
@@ -43,27 +47,55 @@ const NO_LOOK: f64 = 0.5;
 /// Cost of the worst acceptable pair, and of a track that stays alone.
 const WORST: f64 = 1.0 - MIN_OVERLAP as f64 + NO_LOOK;
 
+/// Good looks before a new face is known again; one is enough in the place where the old face was last seen.
+const LOOKS_TO_COMPARE: u32 = 2;
+/// Good looks after which a new face that was not known again is new.
+const LOOKS_TO_SETTLE: u32 = 3;
+/// Distance below the threshold at which a face is surely another, so that no more looks are needed.
+const SURELY_ANOTHER: f32 = 0.15;
+/// Seconds that a new face is held back until it has been looked at, while someone is gone who it
+/// could be: its id must not change once it is published.
+const HOLD_SECS: f64 = 0.6;
+/// Seconds after its first sight in which a face may still be known again.
+const RECALL_SECS: f64 = 3.0;
+
 /// [`Tracker`] by Kalman filter, buffered overlap and appearance.
 pub struct SortTracker {
     config: TrackerConfig,
     similarity: Option<Similarity>,
     ids: FaceCounter,
     tracks: Vec<LiveTrack>,
+    gone: Memory,
     now: Option<Stamp>,
 }
 
 /// One face over time.
 struct LiveTrack {
     face_id: FaceId,
+    former_id: Option<FaceId>,
+    /// Whether it is a face seen before has been decided.
+    is_settled: bool,
     state: TrackState,
     motion: BoxFilter,
+    /// The mean of its good looks, and how many these are.
     look: Option<Embedding>,
+    looks: u32,
     doubted_since: Option<Stamp>,
     hits: u32,
     last_detection: Detection,
     observation: Option<usize>,
     first_seen: Stamp,
     last_seen: Stamp,
+}
+
+/// A gone face that a new one may be.
+struct Return {
+    face_id: FaceId,
+    cosine: f32,
+    /// Distance of the cosine to the next.
+    margin: f32,
+    /// It appears where the old face was last seen.
+    is_in_place: bool,
 }
 
 /// Who has been paired in this frame. Columns are positions in the canonical order of detections.
@@ -75,7 +107,7 @@ struct Pairing {
 impl SortTracker {
     /// A tracker without tracks. Without `similarity` appearance is left out.
     pub const fn new(config: TrackerConfig, similarity: Option<Similarity>, ids: FaceCounter) -> Self {
-        Self { config, similarity, ids, tracks: Vec::new(), now: None }
+        Self { config, similarity, ids, tracks: Vec::new(), gone: Memory::new(), now: None }
     }
 
     /// Takes over other settings; the tracks stay.
@@ -190,6 +222,102 @@ impl SortTracker {
         stamp.secs_since(track.last_seen) > self.config.coast_secs
     }
 
+    /// Ends the tracks that are stale, and remembers their faces.
+    fn put_by_the_stale(&mut self, stamp: Stamp) {
+        let tracks = std::mem::take(&mut self.tracks);
+        let (stale, live): (Vec<_>, Vec<_>) = tracks.into_iter().partition(|track| self.is_stale(track, stamp));
+        self.tracks = live;
+        for gone in stale.iter().filter_map(LiveTrack::gone) {
+            self.gone.keep(gone);
+        }
+        self.gone.expire(stamp, self.config.dormant_secs);
+    }
+
+    /// The faces that a new one could be: those that went before it came. Whoever was seen beside it is
+    /// someone else.
+    fn gone_before<'a>(&'a self, track: &'a LiveTrack) -> impl Iterator<Item = Gone> + 'a {
+        let coasting = self.tracks.iter().filter(|other| other.observation.is_none()).filter_map(LiveTrack::gone);
+        self.gone.iter().cloned().chain(coasting).filter(|gone| gone.last_seen < track.first_seen)
+    }
+
+    /// Gives new faces that look like one that is gone, and like no other, their id back.
+    fn know_again(&mut self) {
+        let Some(similarity) = self.similarity.clone() else { return };
+        while let Some((index, face_id)) = self.surest_return(&similarity) {
+            self.resume(index, face_id);
+        }
+        for index in 0..self.tracks.len() {
+            let track = &self.tracks[index];
+            if track.is_new() && track.looks >= LOOKS_TO_COMPARE {
+                let best = self.best_of_gone(track, &similarity).map_or(-1.0, |best| best.cosine);
+                let is_another = best < similarity.threshold - SURELY_ANOTHER;
+                self.tracks[index].is_settled = is_another || track.looks >= LOOKS_TO_SETTLE;
+            }
+        }
+    }
+
+    /// Of all new faces the one that is most surely known again, and who it is.
+    fn surest_return(&self, similarity: &Similarity) -> Option<(usize, FaceId)> {
+        let mut surest: Option<(f32, usize, FaceId)> = None;
+        for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.is_new()) {
+            let Some(best) = self.best_of_gone(track, similarity) else { continue };
+            let has_looks = track.looks >= LOOKS_TO_COMPARE || best.is_in_place;
+            let is_like = best.cosine >= known_again_from(similarity);
+            let is_sure = has_looks && is_like && best.margin >= similarity.min_margin;
+            if is_sure && surest.is_none_or(|(most, ..)| best.cosine > most) {
+                surest = Some((best.cosine, index, best.face_id));
+            }
+        }
+        surest.map(|(_, index, face_id)| (index, face_id))
+    }
+
+    /// The gone face most like a new one.
+    fn best_of_gone(&self, track: &LiveTrack, similarity: &Similarity) -> Option<Return> {
+        let look = track.look.as_ref()?;
+        let cosine = |gone: Gone| Some((gone.look.cosine(look).ok()?, gone));
+        let mut gone: Vec<(f32, Gone)> = self.gone_before(track).filter_map(cosine).collect();
+        gone.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let (best, others) = gone.split_first()?;
+        // One person may have gone twice, under two ids.
+        let is_another = |other: &&(f32, Gone)| !best.1.may_be(&other.1, known_again_from(similarity));
+        let runner_up = others.iter().find(is_another).map_or(-1.0, |other| other.0);
+        let is_in_place = best.1.bbox.iou(&track.last_detection.bbox) >= SURE_OVERLAP;
+        Some(Return { face_id: best.1.face_id, cosine: best.0, margin: best.0 - runner_up, is_in_place })
+    }
+
+    /// The new track becomes the face that was gone.
+    fn resume(&mut self, index: usize, face_id: FaceId) {
+        let remembered = self.gone.take(face_id).map(|gone| gone.look);
+        let coasting = self.tracks.iter().find(|track| track.face_id == face_id).and_then(|track| track.look.clone());
+        let track = &mut self.tracks[index];
+        track.former_id = Some(track.face_id);
+        track.face_id = face_id;
+        track.is_settled = true;
+        track.state = TrackState::Confirmed;
+        if let (Some(old), Some(new)) = (remembered.or(coasting), &track.look) {
+            track.look = mixed(&old, new, 0.5);
+        }
+        let at = (track.first_seen, track.former_id);
+        self.tracks.retain(|track| track.face_id != face_id || (track.first_seen, track.former_id) == at);
+    }
+
+    /// Publishes new faces; not those that may be known again with another look.
+    fn confirm(&mut self) {
+        for index in 0..self.tracks.len() {
+            let track = &self.tracks[index];
+            if track.observation.is_none() || !track.is_established(&self.config) {
+                continue;
+            }
+            let may_be_known = self.similarity.is_some()
+                && !track.is_settled
+                && track.secs_in_view() < HOLD_SECS
+                && self.gone_before(track).next().is_some();
+            if track.state != TrackState::Tentative || !may_be_known {
+                self.tracks[index].state = TrackState::Confirmed;
+            }
+        }
+    }
+
     /// A single flash is forgotten at once; a face that flickers gets a moment.
     fn was_a_flash(&self, track: &LiveTrack, stamp: Stamp) -> bool {
         let unseen = stamp.secs_since(track.last_seen);
@@ -208,17 +336,18 @@ impl Tracker for SortTracker {
             (grown_overlap(&expected, bbox, NEAR) >= MIN_OVERLAP).then_some((track, expected))
         });
         let (track, expected) = near.next()?;
-        let is_sure = near.next().is_none() && track.doubted_since.is_none() && expected.iou(bbox) >= SURE_OVERLAP;
+        // Who comes out from behind something may be someone else.
+        let is_in_view = track.observation.is_some() && track.doubted_since.is_none();
+        let is_sure = near.next().is_none() && is_in_view && expected.iou(bbox) >= SURE_OVERLAP;
         is_sure.then_some(track.face_id)
     }
 
     fn update(&mut self, stamp: Stamp, seen: &[Observation], out: &mut Vec<Track>) {
         let secs = self.secs_until(stamp);
         self.now = Some(stamp);
-        let mut tracks = std::mem::take(&mut self.tracks);
-        tracks.retain(|track| !self.is_stale(track, stamp));
-        self.tracks = tracks;
+        self.put_by_the_stale(stamp);
         for track in &mut self.tracks {
+            track.former_id = None;
             track.motion.predict(secs, track.observation.is_none());
         }
         let order = canonical_order(seen, self.config.max_faces as usize);
@@ -228,16 +357,18 @@ impl Tracker for SortTracker {
         let similarity = self.similarity.as_ref();
         for (track, col) in self.tracks.iter_mut().zip(&pairing.of_track) {
             match col {
-                Some(col) => track.see(stamp, order[*col], in_order[*col], &self.config, similarity),
+                Some(col) => track.see(stamp, order[*col], in_order[*col], similarity),
                 None => track.miss(),
             }
         }
         let mut tracks = std::mem::take(&mut self.tracks);
         tracks.retain(|track| !self.was_a_flash(track, stamp));
         for (col, observation) in in_order.iter().enumerate().filter(|(col, _)| !pairing.taken[*col]) {
-            tracks.push(LiveTrack::born(self.ids.next(), stamp, order[col], observation, &self.config));
+            tracks.push(LiveTrack::born(self.ids.next(), stamp, order[col], observation));
         }
         self.tracks = tracks;
+        self.know_again();
+        self.confirm();
 
         out.clear();
         out.extend(self.tracks.iter().map(LiveTrack::report));
@@ -245,47 +376,43 @@ impl Tracker for SortTracker {
 
     fn reset(&mut self) {
         self.tracks.clear();
+        self.gone.clear();
         self.now = None;
     }
 
     fn forget(&mut self, face: FaceId) {
         self.tracks.retain(|track| track.face_id != face);
+        self.gone.take(face);
     }
 }
 
 impl LiveTrack {
-    fn born(face_id: FaceId, stamp: Stamp, index: usize, observation: &Observation, config: &TrackerConfig) -> Self {
-        let mut track = Self {
+    fn born(face_id: FaceId, stamp: Stamp, index: usize, observation: &Observation) -> Self {
+        let look = good_look(observation).cloned();
+        Self {
             face_id,
+            former_id: None,
+            is_settled: false,
             state: TrackState::Tentative,
             motion: BoxFilter::new(&observation.detection.bbox),
-            look: good_look(observation).cloned(),
+            looks: u32::from(look.is_some()),
+            look,
             doubted_since: None,
             hits: 1,
             last_detection: observation.detection,
             observation: Some(index),
             first_seen: stamp,
             last_seen: stamp,
-        };
-        track.confirm(config);
-        track
+        }
     }
 
     /// Takes a detection as the next sight of this face.
-    fn see(
-        &mut self,
-        stamp: Stamp,
-        index: usize,
-        observation: &Observation,
-        config: &TrackerConfig,
-        similarity: Option<&Similarity>,
-    ) {
+    fn see(&mut self, stamp: Stamp, index: usize, observation: &Observation, similarity: Option<&Similarity>) {
         self.motion.update(&observation.detection.bbox);
         self.last_detection = observation.detection;
         self.observation = Some(index);
         self.last_seen = stamp;
         self.hits = self.hits.saturating_add(1);
-        self.confirm(config);
         if let Some(similarity) = similarity {
             self.learn(observation, similarity);
         }
@@ -298,12 +425,26 @@ impl LiveTrack {
         }
     }
 
-    fn confirm(&mut self, config: &TrackerConfig) {
-        let enough = self.hits >= config.confirm_hits
-            || (self.hits >= 2 && self.last_seen.secs_since(self.first_seen) >= config.confirm_secs);
-        if enough || self.state != TrackState::Tentative {
-            self.state = TrackState::Confirmed;
-        }
+    /// Seen often enough, or for long enough, to be no false alarm.
+    fn is_established(&self, config: &TrackerConfig) -> bool {
+        self.hits >= config.confirm_hits || (self.hits >= 2 && self.secs_in_view() >= config.confirm_secs)
+    }
+
+    fn secs_in_view(&self) -> f64 {
+        self.last_seen.secs_since(self.first_seen)
+    }
+
+    /// Whether it may still turn out to be a face seen before.
+    fn is_new(&self) -> bool {
+        !self.is_settled && self.observation.is_some() && self.secs_in_view() <= RECALL_SECS
+    }
+
+    /// What is remembered of it once it is gone.
+    fn gone(&self) -> Option<Gone> {
+        let is_known = self.state != TrackState::Tentative && self.looks >= LOOKS_TO_COMPARE;
+        let look = self.look.clone().filter(|_| is_known)?;
+        let (first_seen, last_seen) = (self.first_seen, self.last_seen);
+        Some(Gone { face_id: self.face_id, look, bbox: self.last_detection.bbox, first_seen, last_seen })
     }
 
     /// Mixes a look into the mean, unless it shows someone else.
@@ -311,6 +452,7 @@ impl LiveTrack {
         let Some(look) = good_look(observation) else { return };
         let Some(mean) = self.look.as_ref().filter(|mean| mean.model() == look.model()) else {
             self.look = Some(look.clone());
+            self.looks = 1;
             return;
         };
         if mean.cosine(look).is_ok_and(|cosine| cosine < similarity.contradiction()) {
@@ -318,8 +460,8 @@ impl LiveTrack {
             return;
         }
         self.doubted_since = None;
-        let mixed = mean.unit().iter().zip(look.unit()).map(|(old, new)| MEMORY * old + (1.0 - MEMORY) * new).collect();
-        if let Ok(mixed) = Embedding::new(mixed, look.model().clone()) {
+        self.looks = self.looks.saturating_add(1);
+        if let Some(mixed) = mixed(mean, look, MEMORY) {
             self.look = Some(mixed);
         }
     }
@@ -327,6 +469,7 @@ impl LiveTrack {
     fn report(&self) -> Track {
         Track {
             face_id: self.face_id,
+            former_id: self.former_id,
             state: self.state,
             bbox: if self.observation.is_some() { self.last_detection.bbox } else { self.motion.bbox() },
             last_detection: self.last_detection,
@@ -346,6 +489,18 @@ impl Pairing {
             }
         }
     }
+}
+
+/// Cosine from which a face is known again: a little more than for two looks at one person, as there are
+/// several faces to be confused with.
+fn known_again_from(similarity: &Similarity) -> f32 {
+    similarity.threshold + similarity.min_margin
+}
+
+/// The mean of two looks, of which the old one has this weight.
+fn mixed(old: &Embedding, new: &Embedding, weight: f32) -> Option<Embedding> {
+    let values = old.unit().iter().zip(new.unit()).map(|(old, new)| weight * old + (1.0 - weight) * new);
+    Embedding::new(values.collect(), new.model().clone()).ok()
 }
 
 fn good_look(observation: &Observation) -> Option<&Embedding> {
