@@ -4,6 +4,7 @@
 mod accuracy;
 mod architecture;
 mod bad_input;
+mod clips;
 mod demo;
 mod emotion;
 mod eval;
@@ -17,6 +18,7 @@ mod mtcnn_parity;
 mod node;
 #[cfg(feature = "dds")]
 mod node_support;
+mod open_set;
 mod params;
 mod quality;
 mod replay;

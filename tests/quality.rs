@@ -50,18 +50,27 @@ fn portraits(root: &Path, each: usize) -> Vec<RgbImage> {
     pictures.map(|file| image::open(file).unwrap().to_rgb8()).collect()
 }
 
+/// What faces blurred by this share of the distance between their eyes gave.
+#[derive(Default)]
+struct Blurred {
+    blur: f32,
+    /// To the sharp face.
+    cosines: Vec<f32>,
+    sharpness: Vec<f32>,
+    quality: Vec<f32>,
+}
+
 #[test]
 fn quality_falls_where_the_embedding_does() {
     let test = "quality_falls_where_the_embedding_does";
     let (Some(root), Some(_)) = (shared("data/identity/johns", test), runtime(test)) else { return };
     let mut pipeline = load_pipeline(&Config::default(), &mut NoProgress).unwrap();
     let (mut yaws, mut pitches, mut residuals) = (Vec::new(), Vec::new(), Vec::new());
-    let mut by_blur: Vec<(f32, Vec<f32>, Vec<f32>, Vec<f32>)> =
-        [0.0, 0.03, 0.06, 0.09, 0.12, 0.16, 0.2].map(|blur| (blur, Vec::new(), Vec::new(), Vec::new())).into();
+    let mut by_blur = [0.0, 0.03, 0.06, 0.09, 0.12, 0.16, 0.2].map(|blur| Blurred { blur, ..Blurred::default() });
     for picture in portraits(&root, 3) {
         let Some(sharp) = largest_in(&mut pipeline, &picture) else { continue };
         let eyes = sharp.detection.landmarks.inter_ocular();
-        for (blur, cosines, sharpness, quality) in &mut by_blur {
+        for Blurred { blur, cosines, sharpness, quality } in &mut by_blur {
             let blurred = if *blur > 0.0 { image::imageops::blur(&picture, *blur * eyes) } else { picture.clone() };
             let Some(face) = largest_in(&mut pipeline, &blurred) else { continue };
             let measured = measures(&face, &blurred);
@@ -76,7 +85,7 @@ fn quality_falls_where_the_embedding_does() {
         }
     }
     println!("yaw {:?}, pitch {:?}, residual {:?}", mean_and_sd(&yaws), mean_and_sd(&pitches), mean_and_sd(&residuals));
-    for (blur, cosines, sharpness, quality) in &by_blur {
+    for Blurred { blur, cosines, sharpness, quality } in &by_blur {
         let least = cosines.iter().copied().fold(1.0, f32::min);
         println!(
             "blur {blur} of the eyes' distance ({} faces): cosine {:?} least {least}, sharpness {:?}, quality {:?}",
@@ -86,7 +95,7 @@ fn quality_falls_where_the_embedding_does() {
             mean_and_sd(quality)
         );
     }
-    let quality = |index: usize| mean_and_sd(&by_blur[index].3).0;
+    let quality = |index: usize| mean_and_sd(&by_blur[index].quality).0;
     assert!(quality(0) > 0.6, "sharp portraits are fit: {}", quality(0));
     assert!(quality(5) < 0.3 * quality(0), "blurred ones are not: {}", quality(5));
     assert!(mean_and_sd(&pitches).0.abs() < 0.2, "a level head is no nod");

@@ -14,7 +14,7 @@ use rostro::demo::crowd::{self, Crowd, Member, Setting};
 use rostro::demo::layer::{Cutout, Portrait};
 use rostro::demo::photos::Photograph;
 use rostro::demo::scene::{Canvas, FrameTruth};
-use rostro::demo::score::{Score, Scorer};
+use rostro::demo::score::{GRACE_SECS, Score, Scorer};
 use rostro::detect::Detection;
 use rostro::embed::{Embedding, ModelTag};
 use rostro::eval::tracking::{FoundFace, TrackingEval, TrackingScore, TrueFace};
@@ -103,7 +103,8 @@ fn returns(score: &Score) -> (usize, usize) {
     let is_same = |(person, absence): &(&rostro::demo::score::TruePerson, &rostro::demo::score::Absence)| {
         if person.name.is_some() { absence.was_known && absence.same_person_id } else { absence.same_face_id }
     };
-    let all: Vec<_> = returns.collect();
+    // Who is gone again before a name is due says nothing.
+    let all: Vec<_> = returns.filter(|(_, absence)| absence.stay_secs >= GRACE_SECS).collect();
     (all.iter().filter(|one| is_same(one)).count(), all.len())
 }
 
@@ -119,6 +120,7 @@ fn score(
     for frame in 0..crowd.scene.frames() {
         let truth = crowd.scene.truth(frame);
         let people = process(frame, &truth);
+        tell_wrong_names(frame, &truth, &people);
         scorer.add(&truth, &people);
         let true_faces: Vec<_> = truth
             .faces
@@ -132,6 +134,11 @@ fn score(
         all.add(&recording, &true_faces, &found);
     }
     let played = Played { setting, score: scorer.finish(), faces: eval.finish() };
+    for person in &played.score.people {
+        let absences: Vec<_> =
+            person.absences.iter().map(|a| (a.secs, a.stay_secs, a.same_face_id, a.same_person_id)).collect();
+        println!("  {} {:?}: ids {:?}, absences {absences:?}", person.person, person.name.is_some(), person.face_ids);
+    }
     let (same, all) = returns(&played.score);
     println!(
         "scene {recording}: {} people, {:4.1} Hz, away {:2} s: IDF1 {:.4}, switches {}, missed {} and false {} of {}, returns {same}/{all}, right {:.3}, wrong {:.4}, strangers named {:.4}",
@@ -148,6 +155,22 @@ fn score(
         played.score.stranger_named,
     );
     played
+}
+
+/// Says who was given whose name, for finding out why.
+fn tell_wrong_names(frame: usize, truth: &FrameTruth, people: &People) {
+    for person in people.people.iter().filter(|person| person.observed) {
+        let Some(name) = &person.identity.name else { continue };
+        let nearest =
+            truth.faces.iter().max_by(|a, b| a.bbox().iou(&person.bbox).total_cmp(&b.bbox().iou(&person.bbox)));
+        if nearest.is_some_and(|face| face.name.as_ref() != Some(name) && face.bbox().iou(&person.bbox) > 0.3) {
+            let (is, visible) = nearest.map(|face| (&face.person, face.visible)).unwrap();
+            println!(
+                "frame {frame}: {name} is {is} ({visible:.2} visible), {:?} {:?}",
+                person.face_id, person.identity
+            );
+        }
+    }
 }
 
 fn enrol(pipeline: &mut Pipeline, crowd: &Crowd, cast: &Cast) {

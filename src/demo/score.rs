@@ -99,6 +99,8 @@ pub struct Absence {
     pub same_person_id: bool,
     /// There was a person id before.
     pub was_known: bool,
+    /// How long the person stayed afterwards.
+    pub stay_secs: f64,
 }
 
 /// What could be said of a person for a while.
@@ -368,7 +370,8 @@ impl Timeline {
                 self.moments[range.clone()].iter().filter(|moment| moment.visible).filter_map(|m| m.seen.as_ref())
             };
             let (before, after) = (seen_in(&pair[0]).next_back(), seen_in(&pair[1]).next());
-            let known_before = before.and_then(|seen| seen.person_id.as_deref());
+            let earlier = self.moments[..pair[0].end].iter().rev().filter_map(|moment| moment.seen.as_ref());
+            let known_before = earlier.into_iter().find_map(|seen| seen.person_id.as_deref());
             // Who was known stays known, also when the name takes a moment to come back.
             let known_after = seen_in(&pair[1]).find_map(|seen| seen.person_id.as_deref());
             Absence {
@@ -376,6 +379,7 @@ impl Timeline {
                 same_face_id: before.map(|seen| &seen.face_id) == after.map(|seen| &seen.face_id),
                 same_person_id: known_before.is_none() || known_before == known_after,
                 was_known: known_before.is_some(),
+                stay_secs: tidy(clock.at(pair[1].end) - clock.at(pair[1].start)),
             }
         };
         self.appearances(clock).windows(2).map(between).collect()

@@ -1,0 +1,129 @@
+//! Tracking on real clips: how many ids each person gets, at full and at lower rates, and the measures of
+//! multi-object tracking on the one whose truth was drawn by hand (`tests/truth`).
+
+use crate::support::{runtime, shared};
+use rostro::assembly::load_pipeline;
+use rostro::config::Config;
+use rostro::eval::tracking::{FoundFace, TrackingEval, TrackingScore, TrueFace};
+use rostro::geometry::BBox;
+use rostro::ids::FaceId;
+use rostro::model::NoProgress;
+use rostro::people::{People, Person};
+use rostro::replay::Inputs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Runs every `step`-th frame of a clip through the line; `each` gets its number, from 1.
+fn follow(clip: &Path, config: &Config, step: usize, mut each: impl FnMut(usize, &People)) {
+    let mut pipeline = load_pipeline(config, &mut NoProgress).unwrap();
+    let mut inputs = Inputs::open(&[clip.to_owned()], &[]).unwrap();
+    let mut number = 0;
+    while let Some(frame) = inputs.sources[0].next_frame().unwrap() {
+        number += 1;
+        if (number - 1) % step == 0 {
+            each(number, pipeline.process(&frame).unwrap());
+        }
+    }
+}
+
+fn observed(people: &People) -> impl Iterator<Item = &Person> {
+    people.people.iter().filter(|person| person.observed)
+}
+
+fn smallest_face(px: u32) -> Config {
+    let mut config = Config::default();
+    config.detector.min_face_px = px;
+    config
+}
+
+#[test]
+fn a_head_that_turns_keeps_one_id_at_every_rate() {
+    let name = "a_head_that_turns_keeps_one_id_at_every_rate";
+    let (Some(folder), Some(_)) = (shared("data/video", name), runtime(name)) else { return };
+    for clip in ["head-pose-face-detection-female.gif", "head-pose-face-detection-male.gif"] {
+        for step in [1, 2, 4] {
+            let mut ids: BTreeMap<FaceId, usize> = BTreeMap::new();
+            follow(&folder.join(clip), &Config::default(), step, |_, people| {
+                observed(people).for_each(|person| *ids.entry(person.face_id).or_default() += 1);
+            });
+            println!("{clip}, every {step}: frames by id {ids:?}");
+            assert_eq!(ids.len(), 1, "{clip}, every {step}: {ids:?}");
+        }
+    }
+}
+
+/// The true faces of each frame, from a file with a header line: frame, person, x, y, w, h.
+fn truth(name: &str) -> BTreeMap<usize, Vec<(String, BBox<rostro::geometry::ImagePx>)>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/truth").join(name);
+    let mut truth: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    for line in std::fs::read_to_string(path).unwrap().lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [x, y, w, h] = [2, 3, 4, 5].map(|cell| cells[cell].parse::<f32>().unwrap());
+        truth.entry(cells[0].parse().unwrap()).or_default().push((cells[1].to_owned(), BBox::new(x, y, x + w, y + h)));
+    }
+    truth
+}
+
+#[test]
+fn walking_people_are_followed_as_drawn_by_hand() {
+    let name = "walking_people_are_followed_as_drawn_by_hand";
+    let (Some(folder), Some(_)) = (shared("data/video", name), runtime(name)) else { return };
+    let truth = truth("face-demographics-walking.csv");
+    let score = |step: usize| -> TrackingScore {
+        let mut eval = TrackingEval::default();
+        follow(&folder.join("face-demographics-walking.gif"), &smallest_face(12), step, |frame, people| {
+            let faces: Vec<_> =
+                truth[&frame].iter().map(|(id, bbox)| TrueFace { id, bbox: *bbox, counts: true }).collect();
+            let found: Vec<_> = observed(people).map(|person| (person.face_id.to_string(), person.bbox)).collect();
+            let found: Vec<_> = found.iter().map(|(id, bbox)| FoundFace { id, bbox: *bbox }).collect();
+            eval.add("", &faces, &found);
+        });
+        eval.finish()
+    };
+    for step in [1, 2] {
+        let score = score(step);
+        println!("walking, every {step}: {score:?}");
+        assert_eq!(score.id_switches, 0);
+        assert!(score.idf1 > 0.85, "{score:?}");
+    }
+}
+
+#[test]
+fn everyone_in_the_classroom_keeps_one_id() {
+    let name = "everyone_in_the_classroom_keeps_one_id";
+    let (Some(folder), Some(_)) = (shared("data/video", name), runtime(name)) else { return };
+    // The order of the four from left to right never changes.
+    let mut ids: [BTreeSet<FaceId>; 4] = Default::default();
+    let mut frames = 0;
+    follow(&folder.join("classroom.gif"), &smallest_face(10), 1, |_, people| {
+        let mut faces: Vec<&Person> = observed(people).collect();
+        faces.sort_by(|a, b| a.bbox.x1.total_cmp(&b.bbox.x1));
+        if faces.len() == 4 {
+            frames += 1;
+            for (place, face) in faces.iter().enumerate() {
+                ids[place].insert(face.face_id);
+            }
+        }
+    });
+    println!("classroom: {frames} frames with four faces, ids per person {:?}", ids.each_ref().map(BTreeSet::len));
+    assert!(frames > 30 && ids.iter().all(|ids| ids.len() == 1), "{ids:?}");
+}
+
+#[test]
+#[ignore = "a minute or more of full-HD frames, and needs ffmpeg"]
+fn walkers_at_full_hd() {
+    let name = "walkers_at_full_hd";
+    let (Some(folder), Some(_)) = (shared("data/video", name), runtime(name)) else { return };
+    let (mut most, mut ids) = (0, BTreeMap::new());
+    follow(&folder.join("walkers_1080p.mp4"), &Config::default(), 1, |number, people| {
+        let faces: Vec<_> = observed(people).collect();
+        most = most.max(faces.len());
+        for face in faces {
+            let life: &mut (usize, usize, u32) = ids.entry(face.face_id).or_insert((number, number, 0));
+            (life.1, life.2) = (number, life.2 + 1);
+            println!("{number},{},{:?}", face.face_id, face.bbox.to_array());
+        }
+    });
+    println!("walkers: {} ids, at most {most} faces at once; first frame, last frame, frames seen: {ids:?}", ids.len());
+    assert!(ids.len() <= most + 3, "{ids:?}");
+}
