@@ -110,6 +110,8 @@ pub struct Pipeline {
     enrolments: Vec<Enrolment>,
     next_ticket: u64,
     sightings: Sightings,
+    /// Mean looks of people who must not be learned again by themselves.
+    unwanted: Vec<Embedding>,
     gallery_trouble: Option<String>,
     expiry_checked: Option<Stamp>,
     faces_until: u64,
@@ -175,6 +177,7 @@ impl Pipeline {
             enrolments: Vec::new(),
             next_ticket: 0,
             sightings: Sightings::default(),
+            unwanted: Vec::new(),
             gallery_trouble: None,
             expiry_checked: None,
             faces_until: u64::MAX,

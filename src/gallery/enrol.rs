@@ -174,8 +174,8 @@ pub fn likeness(a: &[Reference], b: &[Reference]) -> Result<f32, GalleryError> {
     }
 }
 
-/// The direction in the middle of the looks, weighed by their quality.
-fn mean_look(references: &[Reference]) -> Option<Embedding> {
+/// The direction in the middle of the looks, weighed by their quality; `None` without looks.
+pub fn mean_look(references: &[Reference]) -> Option<Embedding> {
     let first = &references.first()?.look;
     let mut sum = vec![0.0; first.unit().len()];
     for reference in references {

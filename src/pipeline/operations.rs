@@ -143,6 +143,15 @@ pub enum OperationError {
         /// What to do.
         hint: &'static str,
     },
+    /// Enough strangers are remembered.
+    #[error("{most} strangers are remembered already; name those who matter, or wait until some expire")]
+    TooManyStrangers {
+        /// How many are.
+        most: usize,
+    },
+    /// Was forgotten in this run.
+    #[error("this face was forgotten in this run; enrol it to know it again")]
+    Unwanted,
     /// Switched off.
     #[error("forgetting everyone at once is switched off; set privacy.allow_forget_all to true")]
     ForgetAllNotAllowed,
@@ -291,6 +300,8 @@ impl Pipeline {
             }
             compared => compared?,
         }
+        self.note_wanted(&references, &similarity);
+        let gallery = self.gallery.memory();
         if let Some(person) = person {
             enrol::leave_out_known(gallery, person, &mut references)?;
         }
@@ -353,6 +364,12 @@ impl Pipeline {
     /// # Errors
     /// [`OperationError`]; the person is still there then.
     pub fn forget(&mut self, person: PersonId) -> Result<Receipt, OperationError> {
+        self.note_unwanted(person);
+        self.forget_stored(person)
+    }
+
+    /// As [`Self::forget`], but they may be learned again.
+    pub(super) fn forget_stored(&mut self, person: PersonId) -> Result<Receipt, OperationError> {
         let (person, mut receipt) = self.gallery.forget(person)?;
         self.forget_live(person, &mut receipt);
         self.report(EventKind::PersonForgotten, Some(person), None, receipt.lines().join(", "));
@@ -368,6 +385,9 @@ impl Pipeline {
             return Err(OperationError::ForgetAllNotAllowed);
         }
         let people: Vec<PersonId> = self.gallery.memory().people().map(|record| record.person_id).collect();
+        for person in &people {
+            self.note_unwanted(*person);
+        }
         let mut receipt = self.gallery.forget_all()?;
         for camera in self.cameras.values_mut() {
             for person in &people {
@@ -447,7 +467,7 @@ impl Pipeline {
         people.collect()
     }
 
-    fn similarity(&self) -> Result<Similarity, OperationError> {
+    pub(super) fn similarity(&self) -> Result<Similarity, OperationError> {
         self.stages.embedding.as_ref().map(|stage| stage.similarity.clone()).ok_or(OperationError::IdentityOff)
     }
 
@@ -483,6 +503,14 @@ impl Pipeline {
             self.report_progress(face, samples, wanted);
         }
         None
+    }
+
+    /// An event about a person and the face they have now.
+    pub(super) fn report_face(&mut self, kind: EventKind, face: FaceId, person: PersonId) {
+        self.report(kind, Some(person), None, String::new());
+        if let Some(event) = self.operation_events.last_mut() {
+            event.face_id = Some(face);
+        }
     }
 
     fn report_progress(&mut self, face: FaceId, samples: u32, wanted: u32) {

@@ -1,14 +1,21 @@
 //! What has to be read and written between frames: the gallery's file.
 
-use super::{Camera, Pipeline};
-use crate::gallery::{GalleryError, Receipt, Sighting, StoreError, StoredGallery, Update};
-use crate::ids::PersonId;
+use super::{Camera, OperationError, Pipeline};
+use crate::config::AutoEnrol;
+use crate::embed::Embedding;
+use crate::gallery::{
+    GalleryError, Kind, NewPerson, PersonRecord, Receipt, Reference, Sighting, StoreError, StoredGallery, Update, enrol,
+};
+use crate::ids::{FaceId, PersonId};
+use crate::model::manifest::Similarity;
 use crate::people::EventKind;
 use crate::time::Stamp;
 use std::path::Path;
 
 /// Seconds between looks for strangers whose time is over.
 const EXPIRY_SECS: f64 = 10.0;
+/// Strangers remembered at a time.
+const MOST_STRANGERS: usize = 50;
 /// Face ids set aside at a time.
 const FACES_RESERVED: u64 = 1000;
 
@@ -52,8 +59,60 @@ impl Pipeline {
         }
         let sightings = self.sightings.due();
         self.write_sightings(sightings);
+        self.remember_strangers();
         self.forget_expired(now);
         self.reserve_faces();
+    }
+
+    /// Remembers the strangers who stayed, when `identity.auto_enrol` asks for it.
+    fn remember_strangers(&mut self) {
+        let cameras = self.cameras.values_mut();
+        let faces: Vec<FaceId> = cameras.flat_map(|camera| camera.identifier.take_strangers()).collect();
+        for face in faces {
+            match self.remember_stranger(face) {
+                Ok(person) => self.report_face(EventKind::PersonCreated, face, person),
+                Err(reason) => tracing::debug!(%face, "a stranger is not remembered: {reason}"),
+            }
+        }
+    }
+
+    fn remember_stranger(&mut self, face: FaceId) -> Result<PersonId, OperationError> {
+        let similarity = self.similarity()?;
+        let references = enrol::choose(self.looks.of(face), &similarity)?;
+        let gallery = self.gallery.memory();
+        enrol::compare(gallery, None, &references, &similarity)?;
+        let is_stranger = |record: &&PersonRecord| record.kind == Kind::Stranger;
+        if gallery.people().filter(is_stranger).count() >= MOST_STRANGERS {
+            return Err(OperationError::TooManyStrangers { most: MOST_STRANGERS });
+        }
+        let is_unwanted = |mean: &Embedding| enrol::mean_look(&references).and_then(|look| look.cosine(mean).ok());
+        if self.unwanted.iter().filter_map(is_unwanted).any(|cosine| cosine >= similarity.threshold) {
+            return Err(OperationError::Unwanted);
+        }
+        if self.config.identity.auto_enrol == AutoEnrol::Session {
+            return Ok(self.gallery.remember(&references)?);
+        }
+        let last_seen = references.iter().map(|reference| reference.stamp).max().unwrap_or_default();
+        let expires = Some(last_seen.plus_secs(self.config.privacy.anonymous_retention_hours * 3600.0));
+        let who = NewPerson { kind: Kind::Stranger, expires, ..NewPerson::default() };
+        Ok(self.gallery.create(&who, &references)?)
+    }
+
+    /// Keeps the robot from learning somebody again by itself who was forgotten in this run. Only while
+    /// it learns strangers, in memory alone, and until they are enrolled again.
+    pub(super) fn note_unwanted(&mut self, person: PersonId) {
+        if self.config.identity.auto_enrol == AutoEnrol::Off {
+            return;
+        }
+        let gallery = self.gallery.memory();
+        let references = gallery.resolve(person).map(|person| gallery.references(person)).unwrap_or_default();
+        self.unwanted.extend(enrol::mean_look(&references));
+    }
+
+    /// Somebody who was forgotten asks to be known again.
+    pub(super) fn note_wanted(&mut self, references: &[Reference], similarity: &Similarity) {
+        let Some(look) = enrol::mean_look(references) else { return };
+        self.unwanted.retain(|mean| look.cosine(mean).is_ok_and(|cosine| cosine < similarity.threshold));
     }
 
     /// Does to what is in view what another program did to the file.
@@ -96,7 +155,7 @@ impl Pipeline {
         }
         self.expiry_checked = Some(now);
         for person in self.gallery.expired(now) {
-            match self.forget(person) {
+            match self.forget_stored(person) {
                 Ok(_) => tracing::info!(%person, "a stranger's time is over: forgotten"),
                 Err(error) => tracing::warn!(%person, "a stranger could not be forgotten: {error}"),
             }

@@ -186,7 +186,9 @@ fn report(subjects: &[Subject], entries: &[Entry], output: Output) -> anyhow::Re
         lines.push(format!("enrolled {} as {}, {} {looks}{alike}", subject.label(), entry.person_id, entry.references));
     }
     let failed = entries.iter().filter(|entry| !entry.message.is_empty()).count();
-    output.result(&Report { people: entries }, &lines.join("\n"))?;
+    if output.json || !lines.is_empty() {
+        output.result(&Report { people: entries }, &lines.join("\n"))?;
+    }
     ensure!(failed < entries.len(), "nobody was enrolled");
     let is_complete = failed == 0 && entries.iter().all(|entry| entry.unusable.is_empty());
     Ok(if is_complete { Outcome::Done } else { Outcome::Incomplete })
