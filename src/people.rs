@@ -246,7 +246,7 @@ struct Face {
     last_look: Option<Stamp>,
     looks: u32,
     last_seen: Option<Stamp>,
-    /// It was out of sight, or a look spoke against its name: until one agrees, the face may be someone
+    /// It was out of sight, it jumped, or a look spoke against its name: until one agrees, the face may be someone
     /// else's, and the name is withheld.
     is_unproven: bool,
     stranger: Stranger,
@@ -335,6 +335,7 @@ impl Identifier {
             let face = self.faces.entry(track.face_id).or_default();
             if let Some(observation) = track.observation.and_then(|index| seen.get(index)) {
                 let (scale, learns) = (self.scale.as_ref(), self.learns_strangers);
+                face.is_unproven |= !track.is_continuous && face.evidence.decided().is_some();
                 if face.observe(frame.stamp, observation, gallery, scale, learns)? {
                     self.strangers.push(track.face_id);
                 }

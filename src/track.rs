@@ -52,6 +52,8 @@ pub struct Track {
     pub face_id: FaceId,
     /// The id it had until this frame, in which it was known again as a face seen before.
     pub former_id: Option<FaceId>,
+    /// The face is where its motion led it; one that jumps may be someone else's.
+    pub is_continuous: bool,
     /// Where in its life.
     pub state: TrackState,
     /// The detection's box when observed, else the predicted one.

@@ -178,9 +178,10 @@ fn enrol(pipeline: &mut Pipeline, crowd: &Crowd, cast: &Cast) {
         let look = |&photograph: &usize| {
             let data = std::fs::read(&cast.files[photograph]).unwrap();
             let picture = Pixels::Encoded(EncodedPixels { format: "", data: &data });
-            pipeline.look_at_picture(&picture, Stamp::default(), String::new()).unwrap()
+            pipeline.look_at_picture(&picture, Stamp::default(), String::new()).ok()
         };
-        let looks: Vec<_> = photographs.iter().map(look).collect();
+        // Not every photograph is good enough to learn from; one of two has to be.
+        let looks: Vec<_> = photographs.iter().filter_map(look).collect();
         let who = EnrolAs { name: name.clone(), force: true, ..EnrolAs::default() };
         pipeline.enrol_looks(&who, &looks).unwrap();
     }

@@ -69,6 +69,7 @@ impl Room {
             tracks.push(Track {
                 face_id,
                 former_id: None,
+                is_continuous: true,
                 state: if sight.observed { TrackState::Confirmed } else { TrackState::Lost },
                 bbox,
                 last_detection: observed.detection,
@@ -507,6 +508,7 @@ fn track(number: u64, index: usize, seen: &Observation) -> Track {
     Track {
         face_id: face(number),
         former_id: None,
+        is_continuous: true,
         state: TrackState::Confirmed,
         bbox: seen.detection.bbox,
         last_detection: seen.detection,
@@ -561,5 +563,19 @@ fn strangers_are_told_only_when_that_is_asked_for() {
         assert_eq!(told, if auto_enrol == AutoEnrol::Off { vec![] } else { vec![face(1)] });
         room.show(20, &[sight(1, look_at(5, 0.9))]);
         assert!(room.identifier.take_strangers().is_empty(), "once each");
+    }
+}
+
+#[test]
+fn a_face_that_jumps_is_not_named_until_a_look_agrees() {
+    let mut room = Room::new();
+    room.show(5, &[sight(1, look_at(0, 0.8))]);
+    for (look, named) in [(None, false), (Some(look_at(0, 0.4)), false), (Some(look_at(0, 0.8)), true)] {
+        let seen = [observation(BBox::from_centre(140.0, 100.0, 50.0, 60.0), look)];
+        let jumped = Track { is_continuous: named, ..track(1, 0, &seen[0]) };
+        room.frame.stamp = room.frame.stamp.plus_secs(0.1);
+        let (people, events) = (&mut room.frame, &mut room.events);
+        room.identifier.decide(&[jumped], &seen, &room.gallery, people, events).unwrap();
+        assert_eq!(room.name(1).is_some(), named);
     }
 }

@@ -31,7 +31,10 @@ const MIN_OVERLAP: f32 = 0.15;
 const MAX_SIZE_RATIO: f32 = 2.0;
 /// Overlap, without growing, at which a detection is sure to continue a track when no other
 /// track comes near it.
-const SURE_OVERLAP: f32 = 0.5;
+const SURE_OVERLAP: f32 = 0.7;
+/// Overlap, without growing, with the place where a face was last seen, at which one look is enough to
+/// know it again.
+const IN_PLACE_OVERLAP: f32 = 0.3;
 /// Overlap, without growing, at which a detection is given the benefit of the doubt although its
 /// look contradicts the track.
 const SAME_PLACE_OVERLAP: f32 = 0.5;
@@ -49,8 +52,6 @@ const WORST: f64 = 1.0 - MIN_OVERLAP as f64 + NO_LOOK;
 
 /// Good looks before a new face is known again; one is enough in the place where the old face was last seen.
 const LOOKS_TO_COMPARE: u32 = 2;
-/// Good looks after which a new face that was not known again is new.
-const LOOKS_TO_SETTLE: u32 = 3;
 /// Distance below the threshold at which a face is surely another, so that no more looks are needed.
 const SURELY_ANOTHER: f32 = 0.15;
 /// Seconds that a new face is held back until it has been looked at, while someone is gone who it
@@ -75,6 +76,7 @@ struct LiveTrack {
     former_id: Option<FaceId>,
     /// Whether it is a face seen before has been decided.
     is_settled: bool,
+    is_continuous: bool,
     state: TrackState,
     motion: BoxFilter,
     /// The mean of its good looks, and how many these are.
@@ -250,8 +252,7 @@ impl SortTracker {
             let track = &self.tracks[index];
             if track.is_new() && track.looks >= LOOKS_TO_COMPARE {
                 let best = self.best_of_gone(track, &similarity).map_or(-1.0, |best| best.cosine);
-                let is_another = best < similarity.threshold - SURELY_ANOTHER;
-                self.tracks[index].is_settled = is_another || track.looks >= LOOKS_TO_SETTLE;
+                self.tracks[index].is_settled = best < similarity.threshold - SURELY_ANOTHER;
             }
         }
     }
@@ -262,7 +263,7 @@ impl SortTracker {
         for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.is_new()) {
             let Some(best) = self.best_of_gone(track, similarity) else { continue };
             let has_looks = track.looks >= LOOKS_TO_COMPARE || best.is_in_place;
-            let is_like = best.cosine >= known_again_from(similarity);
+            let is_like = best.cosine >= similarity.threshold;
             let is_sure = has_looks && is_like && best.margin >= similarity.min_margin;
             if is_sure && surest.is_none_or(|(most, ..)| best.cosine > most) {
                 surest = Some((best.cosine, index, best.face_id));
@@ -279,9 +280,9 @@ impl SortTracker {
         gone.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (best, others) = gone.split_first()?;
         // One person may have gone twice, under two ids.
-        let is_another = |other: &&(f32, Gone)| !best.1.may_be(&other.1, known_again_from(similarity));
+        let is_another = |other: &&(f32, Gone)| !best.1.may_be(&other.1, similarity.threshold);
         let runner_up = others.iter().find(is_another).map_or(-1.0, |other| other.0);
-        let is_in_place = best.1.bbox.iou(&track.last_detection.bbox) >= SURE_OVERLAP;
+        let is_in_place = best.1.bbox.iou(&track.last_detection.bbox) >= IN_PLACE_OVERLAP;
         Some(Return { face_id: best.1.face_id, cosine: best.0, margin: best.0 - runner_up, is_in_place })
     }
 
@@ -393,6 +394,7 @@ impl LiveTrack {
             face_id,
             former_id: None,
             is_settled: false,
+            is_continuous: true,
             state: TrackState::Tentative,
             motion: BoxFilter::new(&observation.detection.bbox),
             looks: u32::from(look.is_some()),
@@ -408,6 +410,7 @@ impl LiveTrack {
 
     /// Takes a detection as the next sight of this face.
     fn see(&mut self, stamp: Stamp, index: usize, observation: &Observation, similarity: Option<&Similarity>) {
+        self.is_continuous = self.motion.bbox().iou(&observation.detection.bbox) >= SURE_OVERLAP;
         self.motion.update(&observation.detection.bbox);
         self.last_detection = observation.detection;
         self.observation = Some(index);
@@ -461,7 +464,9 @@ impl LiveTrack {
         }
         self.doubted_since = None;
         self.looks = self.looks.saturating_add(1);
-        if let Some(mixed) = mixed(mean, look, MEMORY) {
+        // The first look may be a poor one: it must not weigh for longer than the others.
+        let weight = (1.0 - 1.0 / self.looks as f32).min(MEMORY);
+        if let Some(mixed) = mixed(mean, look, weight) {
             self.look = Some(mixed);
         }
     }
@@ -470,6 +475,7 @@ impl LiveTrack {
         Track {
             face_id: self.face_id,
             former_id: self.former_id,
+            is_continuous: self.is_continuous,
             state: self.state,
             bbox: if self.observation.is_some() { self.last_detection.bbox } else { self.motion.bbox() },
             last_detection: self.last_detection,
@@ -489,12 +495,6 @@ impl Pairing {
             }
         }
     }
-}
-
-/// Cosine from which a face is known again: a little more than for two looks at one person, as there are
-/// several faces to be confused with.
-fn known_again_from(similarity: &Similarity) -> f32 {
-    similarity.threshold + similarity.min_margin
 }
 
 /// The mean of two looks, of which the old one has this weight.

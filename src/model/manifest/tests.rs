@@ -70,7 +70,7 @@ fn a_value_that_cannot_be_is_refused_with_manifest_and_field() {
         ("dlib-resnet-v1", "[[46.77,", "[[-46.77,", "alignment.templates"),
         ("dlib-resnet-v1", "[[46.77,", "[[nan,", "alignment.templates"),
         ("dlib-resnet-v1", "dimensions = 128", "dimensions = 0", "similarity.dimensions"),
-        ("dlib-resnet-v1", "threshold = 0.54", "threshold = 54.0", "similarity.threshold"),
+        ("dlib-resnet-v1", "threshold = 0.6", "threshold = 54.0", "similarity.threshold"),
         ("dlib-resnet-v1", "min_margin = 0.05", "min_margin = nan", "similarity.min_margin"),
         ("dlib-resnet-v1", "impostor_sd = 0.19", "impostor_sd = 0.0", "similarity.impostor_sd"),
         ("dlib-resnet-v1", "slope = 24.5", "slope = -24.5", "similarity.slope"),
