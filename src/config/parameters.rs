@@ -187,6 +187,10 @@ impl Descriptor {
             // A whole number where a real one is expected is what people type.
             (Kind::Double, ParameterValue::Integer(number)) => (*number as f64).into(),
             (Kind::String, ParameterValue::String(text)) => text.as_str().into(),
+            // Unquoted, `off` is a boolean for YAML, and so for `ros2 param set` and parameter files.
+            (Kind::String, ParameterValue::Bool(false)) if self.choices.iter().any(|choice| choice == "off") => {
+                "off".into()
+            }
             // `['']` is how a parameter file writes an empty list, which has no type there.
             (Kind::StringArray, ParameterValue::StringArray(texts)) => {
                 texts.iter().filter(|text| !text.is_empty()).map(String::as_str).collect()

@@ -109,6 +109,15 @@ fn a_whole_number_may_stand_for_a_real_one() {
 }
 
 #[test]
+fn off_without_quotes_is_off() {
+    let session = default_with("identity.auto_enrol", text("session")).unwrap();
+    let off = session.with_overrides(&[("identity.auto_enrol", ParameterValue::Bool(false))]).unwrap();
+    assert_eq!(off, Config::default());
+    assert!(default_with("identity.auto_enrol", ParameterValue::Bool(true)).is_err());
+    assert!(default_with("inference.provider", ParameterValue::Bool(false)).is_err());
+}
+
+#[test]
 fn all_changes_hold_or_none() {
     let good = ("tracker.coast_secs", ParameterValue::Double(2.0));
     let bad = ("tracker.max_faces", ParameterValue::Integer(0));
