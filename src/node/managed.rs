@@ -170,6 +170,10 @@ impl Managed {
             // Nothing is loaded yet, and loading may take minutes.
             return Ok(());
         }
+        if self.state() == State::Finalized {
+            // Somebody has shut it down already.
+            return Ok(());
+        }
         self.change(transport, &msg::Transition { id: 0, label: "shutdown".to_owned() }, None);
         match self.trouble.take() {
             Some(trouble) => anyhow::bail!(trouble),
