@@ -21,6 +21,8 @@ pub struct Sighting {
 #[derive(Debug, Default)]
 pub struct Sightings {
     people: BTreeMap<PersonId, (Sighting, Option<Stamp>)>,
+    /// Visits that could not be written down.
+    owed: BTreeMap<PersonId, u32>,
 }
 
 impl Sightings {
@@ -47,6 +49,7 @@ impl Sightings {
         for (person, (sighting, written)) in &mut self.people {
             let is_old = written.is_none_or(|written| sighting.last_seen.secs_since(written) >= WRITE_SECS);
             if is_old || sighting.encounters > 0 {
+                sighting.encounters += self.owed.remove(person).unwrap_or(0);
                 due.push((*person, *sighting));
                 *written = Some(sighting.last_seen);
                 sighting.encounters = 0;
@@ -55,16 +58,29 @@ impl Sightings {
         due
     }
 
+    /// Takes back what could not be written down; it is due again with the next visit, or in a minute.
+    pub fn put_back(&mut self, person: PersonId, sighting: Sighting) {
+        let (known, _) = self.people.entry(person).or_insert((sighting, None));
+        known.last_seen = known.last_seen.max(sighting.last_seen);
+        self.owed.insert(person, self.owed.get(&person).unwrap_or(&0) + sighting.encounters);
+    }
+
     /// Everything that is not written down, at the end.
     pub fn drain(&mut self) -> Vec<(PersonId, Sighting)> {
-        let all = std::mem::take(&mut self.people).into_iter();
-        let is_new = |(_, (sighting, written)): &(_, (Sighting, Option<Stamp>))| *written != Some(sighting.last_seen);
-        all.filter(is_new).map(|(person, (sighting, _))| (person, sighting)).collect()
+        let mut all = std::mem::take(&mut self.people);
+        for (person, (sighting, _)) in &mut all {
+            sighting.encounters += self.owed.remove(person).unwrap_or(0);
+        }
+        let is_new = |(_, (sighting, written)): &(_, (Sighting, Option<Stamp>))| {
+            sighting.encounters > 0 || *written != Some(sighting.last_seen)
+        };
+        all.into_iter().filter(is_new).map(|(person, (sighting, _))| (person, sighting)).collect()
     }
 
     /// Drops what is known about somebody.
     pub fn forget(&mut self, person: PersonId) {
         self.people.remove(&person);
+        self.owed.remove(&person);
     }
 
     /// `absorb` was `keep` all along.
@@ -72,5 +88,49 @@ impl Sightings {
         let Some((absorbed, _)) = self.people.remove(&absorb) else { return };
         let (sighting, _) = self.people.entry(keep).or_insert((absorbed, None));
         sighting.last_seen = sighting.last_seen.max(absorbed.last_seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person() -> PersonId {
+        PersonId::from_counter(3)
+    }
+
+    fn sighting(secs: i64, encounters: u32) -> Sighting {
+        Sighting { last_seen: Stamp::from_nanos(secs * 1_000_000_000), encounters }
+    }
+
+    fn seen(secs: i64, encounters: u32) -> Sightings {
+        Sightings { people: [(person(), (sighting(secs, encounters), None))].into(), ..Sightings::default() }
+    }
+
+    #[test]
+    fn a_visit_is_due_at_once_and_its_time_once_a_minute() {
+        let mut sightings = seen(100, 1);
+        assert_eq!(sightings.due(), [(person(), sighting(100, 1))]);
+        assert_eq!(sightings.due(), []);
+        let mut later = |secs: i64| {
+            if let Some((sighting, _)) = sightings.people.get_mut(&person()) {
+                sighting.last_seen = Stamp::from_nanos(secs * 1_000_000_000);
+            }
+            sightings.due()
+        };
+        assert_eq!(later(159), []);
+        assert_eq!(later(160), [(person(), sighting(160, 0))]);
+        assert_eq!(later(161), []);
+        assert_eq!(sightings.drain(), [(person(), sighting(161, 0))]);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_not_lost() {
+        let mut sightings = seen(100, 2);
+        let due = sightings.due();
+        sightings.put_back(due[0].0, due[0].1);
+        assert_eq!(sightings.due(), [], "not tried again in every frame");
+        assert_eq!(sightings.drain(), [(person(), sighting(100, 2))]);
+        assert_eq!(sightings.drain(), []);
     }
 }

@@ -20,8 +20,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long to wait for another program that writes.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long what somebody asked for waits for another program that writes.
+const PATIENT: Duration = Duration::from_secs(5);
+/// How long the robot waits between two frames for what can be written later.
+const IMPATIENT: Duration = Duration::from_millis(20);
 
 /// Somebody as they stand in the file.
 pub(super) type Kept = (PersonRecord, Vec<Reference>);
@@ -62,7 +64,7 @@ impl Store {
         schema::prepare_file(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).failed("open", path)?;
-        connection.busy_timeout(BUSY).failed("open", path)?;
+        connection.busy_timeout(PATIENT).failed("open", path)?;
         schema::prepare(&connection, path)?;
         let mut store = Self {
             path: path.to_owned(),
@@ -87,7 +89,7 @@ impl Store {
     /// What is in the file, without ever writing to it.
     pub(super) fn read(path: &Path, model: &ModelTag) -> Result<MemoryGallery, StoreError> {
         let connection = schema::open_for_reading(path)?;
-        connection.busy_timeout(BUSY).failed("read", path)?;
+        connection.busy_timeout(PATIENT).failed("read", path)?;
         schema::check_version(&connection, path)?;
         // One transaction, so that people and references belong together.
         connection.execute_batch("BEGIN").failed("read", path)?;
@@ -98,7 +100,7 @@ impl Store {
     /// The network whose looks are in the file; `None` while nobody is.
     pub(super) fn model_of(path: &Path) -> Result<Option<String>, StoreError> {
         let connection = schema::open_for_reading(path)?;
-        connection.busy_timeout(BUSY).failed("read", path)?;
+        connection.busy_timeout(PATIENT).failed("read", path)?;
         schema::check_version(&connection, path)?;
         rows::model(&connection).failed("read", path)
     }
@@ -106,6 +108,12 @@ impl Store {
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Sets for how long the next calls wait for other programs that write.
+    pub(super) fn be_patient(&self, is_patient: bool) -> Result<(), StoreError> {
+        let wait = if is_patient { PATIENT } else { IMPATIENT };
+        self.connection.busy_timeout(wait).failed("open", &self.path)
     }
 
     /// Waits until no other program writes, keeps others from writing, and hands over what they changed.
@@ -166,7 +174,10 @@ impl Store {
 
     /// Numbers of face ids from the returned one on, `count` of them, for this program alone.
     pub(super) fn reserve_faces(&mut self, count: u64) -> Result<u64, StoreError> {
-        rows::reserve_faces(&self.connection, count).failed("write", &self.path)
+        self.be_patient(false)?;
+        let reserved = rows::reserve_faces(&self.connection, count).failed("write", &self.path);
+        self.be_patient(true)?;
+        reserved
     }
 
     /// Makes sure that nothing of what was deleted is left in any file: writes the file anew, empties
@@ -184,7 +195,7 @@ impl Store {
     /// What SQLite finds wrong with a file; an empty list when nothing is.
     pub(super) fn damage(path: &Path) -> Result<Vec<String>, StoreError> {
         let connection = schema::open_for_reading(path)?;
-        connection.busy_timeout(BUSY).failed("read", path)?;
+        connection.busy_timeout(PATIENT).failed("read", path)?;
         rows::damage(&connection, true).failed("check", path)
     }
 

@@ -195,10 +195,11 @@ impl StoredGallery {
         self.store.as_mut().map(|store| store.reserve_faces(count)).transpose()
     }
 
-    /// Notes that a person was in view until `last_seen`, after `encounters` new visits.
+    /// Notes that a person was in view until `last_seen`, after `encounters` new visits. Hardly waits
+    /// for another program that writes.
     ///
     /// # Errors
-    /// [`GalleryError`]; nothing is changed then.
+    /// [`GalleryError`]; nothing is changed then, and it can be noted later.
     pub fn seen(
         &mut self,
         person: PersonId,
@@ -206,7 +207,13 @@ impl StoredGallery {
         encounters: u32,
         expires: Option<Stamp>,
     ) -> Result<(), GalleryError> {
-        self.change(|memory| Ok(Change::Seen { person: memory.resolve(person)?, last_seen, encounters, expires }))
+        let be_patient =
+            |store: &Option<Store>, is_patient| store.as_ref().map_or(Ok(()), |store| store.be_patient(is_patient));
+        be_patient(&self.store, false)?;
+        let noted =
+            self.change(|memory| Ok(Change::Seen { person: memory.resolve(person)?, last_seen, encounters, expires }));
+        be_patient(&self.store, true)?;
+        noted
     }
 
     /// Strangers whose time is over, first the one that went first.

@@ -144,7 +144,10 @@ impl Pipeline {
             match self.gallery.seen(person, last_seen, encounters, Some(last_seen.plus_secs(keep_secs))) {
                 Ok(()) => self.gallery_trouble = None,
                 Err(GalleryError::UnknownPerson(_)) => {}
-                Err(error) => self.note_trouble(&error),
+                Err(error) => {
+                    self.sightings.put_back(person, Sighting { last_seen, encounters });
+                    self.note_trouble(&error);
+                }
             }
         }
     }
