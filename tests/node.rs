@@ -217,9 +217,15 @@ fn people_are_enrolled_named_and_forgotten_through_services() {
     // Two enrolments of one face at once: one is told why not.
     latest_person(&mut peer, |person| person["observed"] == true);
     let enrol = json!({"name": "Ellen", "consent": true, "timeout": 30.0, "min_samples": 3});
-    peer.ask(&json!({"do": "call", "service": "/rostro/enrol", "type": "Enrol", "request": enrol, "later": "first"}));
-    peer.ask(&json!({"do": "second_client", "service": "/rostro/enrol", "type": "Enrol"}));
-    peer.ask(&json!({"do": "call", "service": "/rostro/enrol", "type": "Enrol", "request": enrol, "later": "second"}));
+    for client in ["first", "second"] {
+        peer.ask(&json!({"do": "connect", "service": "/rostro/enrol", "type": "Enrol", "client": client}));
+    }
+    for client in ["first", "second"] {
+        let call = json!({"do": "call", "service": "/rostro/enrol", "type": "Enrol", "client": client});
+        let mut call = call.as_object().unwrap().clone();
+        call.extend([("request".to_owned(), enrol.clone()), ("later".to_owned(), json!(client))]);
+        peer.ask(&Value::Object(call));
+    }
     let first = peer.ask(&json!({"do": "answer", "of": "first", "timeout": 40}));
     let second = peer.ask(&json!({"do": "answer", "of": "second", "timeout": 40}));
     println!("first: {first}\nsecond: {second}");

@@ -607,10 +607,10 @@ class Peer:
         return command["count"]
 
     def client(self, command):
-        service, kind = command["service"], command["type"]
-        if (service, kind) not in self.clients:
-            self.clients[service, kind] = Client(self.participant, service, kind)
-        return self.clients[service, kind]
+        key = service, kind, _ = command["service"], command["type"], command.get("client", "")
+        if key not in self.clients:
+            self.clients[key] = Client(self.participant, service, kind)
+        return self.clients[key]
 
     def call(self, command):
         client = self.client(command)
@@ -630,10 +630,9 @@ class Peer:
     def answer(self, command):
         return self.pending.pop(command["of"]).answer(command.get("timeout", 20)) or {"error": "no answer"}
 
-    def second_client(self, command):
-        # The next calls of this service come from somebody else.
-        self.clients.pop((command["service"], command["type"]), None)
-        return True
+    def connect(self, command):
+        # Clients that know the service beforehand can call at the same time.
+        return self.client(command).wait(10)
 
     def garbage_call(self, command):
         participant = DomainParticipant(self.domain)
