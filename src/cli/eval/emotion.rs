@@ -231,7 +231,7 @@ fn as_text(report: &Report) -> String {
     let Report { measured, .. } = report;
     let mut text = String::new();
     let mut row = |label: &str, value: String| {
-        let _ = writeln!(text, "{label:<26}{value}");
+        let _ = writeln!(text, "{label:<30}{value}");
     };
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
     let interval = |e: &Estimate| format!("{} (95 %: {:.2} to {:.2})", percent(e.value), e.low * 100.0, e.high * 100.0);
