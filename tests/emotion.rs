@@ -158,6 +158,7 @@ fn eval_emotion_measures_the_shipped_classifier() {
 /// One face costs about half of what its embedding does (0.48 when measured by themselves); the rest is room for
 /// the load of the machine.
 #[test]
+#[ignore = "a measurement, for a quiet machine"]
 fn an_expression_costs_about_half_an_embedding() {
     let name = "an_expression_costs_about_half_an_embedding";
     let Some((store, runtime)) = runtime(name) else { return };
