@@ -2,7 +2,7 @@
 
 use super::bar::FrameBar;
 use super::progress::StderrProgress;
-use super::replay::{now, peak_memory_mb};
+use super::replay::peak_memory_mb;
 use super::{Outcome, Output, say};
 use crate::assembly;
 use crate::config::Config;
@@ -16,6 +16,7 @@ use crate::model::pictures::demo_pictures;
 use crate::model::store::{InstallOptions, Installed, ModelStore};
 use crate::pipeline::{EnrolAs, Pipeline};
 use crate::replay::{self, Inputs, Outputs};
+use crate::runtime::now;
 use crate::time::Stamp;
 use anyhow::Context;
 use std::path::{Path, PathBuf};

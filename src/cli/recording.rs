@@ -1,17 +1,23 @@
 //! What `replay` and `eval replay` share: the run with its times, and the page about it.
 
 use super::bar::FrameBar;
-use super::replay::now;
+use super::gallery::{Friend, encoded, people_in, read_picture};
+use super::params::read_config;
+use super::progress::StderrProgress;
+use crate::assembly;
 use crate::config::Config;
 use crate::eval::recording::RecordingScore;
 use crate::frame::Frame;
+use crate::gallery::StoredGallery;
 use crate::people::{People, PersonEvent};
-use crate::pipeline::{Pipeline, PipelineError};
+use crate::pipeline::{EnrolAs, Pipeline, PipelineError};
 use crate::replay::{self, Inputs, Line, Outputs, ReplaySummary};
 use crate::report::{Facts, Picture, Timing, page};
-use crate::runtime::take_stage_times;
+use crate::runtime::{now, take_stage_times};
+use crate::time::Stamp;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The page's name in the folder of results.
 pub(super) const REPORT_HTML: &str = "report.html";
@@ -40,16 +46,84 @@ impl Line for TimedLine<'_> {
     }
 }
 
-/// Runs the inputs through the line, with a bar.
-pub(super) fn run(
-    inputs: &mut Inputs,
-    line: &mut Pipeline,
-    outputs: Outputs,
-) -> anyhow::Result<(ReplaySummary, Timing)> {
-    let bar = FrameBar::show(inputs.frames_expected());
-    let mut line = TimedLine { line, timing: Timing::default() };
-    let summary = replay::run(&mut inputs.sources, &mut line, outputs, &mut |frames| bar.set(frames))?;
-    Ok((summary, line.timing))
+/// What to replay, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct RecordingArgs {
+    /// Bags, folders of pictures, pictures, GIFs or videos.
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<PathBuf>,
+
+    /// People to recognise: a gallery file, which is only read; or a folder with a folder of pictures
+    /// per person, or pictures named after their person.
+    #[arg(long, value_name = "FILE|DIR")]
+    gallery: Option<PathBuf>,
+
+    /// Parameters, as a robot's node gets them.
+    #[arg(long, value_name = "YAML")]
+    params_file: Option<PathBuf>,
+
+    /// Image topic of a bag; may be repeated. Without it, one topic of every camera.
+    #[arg(long = "topic", value_name = "TOPIC")]
+    topics: Vec<String>,
+}
+
+/// What came of it.
+pub(super) struct Replayed {
+    pub(super) config: Config,
+    pub(super) line: Pipeline,
+    pub(super) summary: ReplaySummary,
+    pub(super) timing: Timing,
+    /// From the first frame to the last, networks loaded before.
+    pub(super) took: Duration,
+}
+
+impl RecordingArgs {
+    /// Runs every frame through the line, with a bar, and leaves the results in `out`.
+    pub(super) fn replay(&self, out: &Path) -> anyhow::Result<Replayed> {
+        let config = read_config(self.params_file.as_deref())?;
+        let mut inputs = Inputs::open(&self.inputs, &self.topics)?;
+        for note in inputs.notes() {
+            tracing::warn!("{note}");
+        }
+        let outputs = Outputs::create(out, &inputs.cameras(), &config.annotated)?;
+        let mut line = match load_known(&config, self.gallery.as_deref()) {
+            Ok(line) => line,
+            Err(error) => {
+                outputs.discard();
+                return Err(error);
+            }
+        };
+        let bar = FrameBar::show(inputs.frames_expected());
+        let started = now();
+        let mut timed = TimedLine { line: &mut line, timing: Timing::default() };
+        let summary = replay::run(&mut inputs.sources, &mut timed, outputs, &mut |frames| bar.set(frames))?;
+        let (timing, took) = (timed.timing, started.elapsed());
+        Ok(Replayed { config, line, summary, timing, took })
+    }
+}
+
+/// The line with its networks, knowing the people of a gallery file or of a folder of pictures.
+fn load_known(config: &Config, gallery: Option<&Path>) -> anyhow::Result<Pipeline> {
+    let friends = gallery.filter(|path| path.is_dir()).map(people_in).transpose()?.unwrap_or_default();
+    let mut line = assembly::load_pipeline(config, &mut StderrProgress::default())?;
+    if let Some(file) = gallery.filter(|path| !path.is_dir()) {
+        // Read only, so that a replay always has the same result.
+        line.set_gallery(StoredGallery::read(file, line.gallery().model())?);
+    }
+    for Friend { name, pictures } in &friends {
+        let mut looks = Vec::new();
+        for path in pictures {
+            let look = line.look_at_picture(&encoded(&read_picture(path)?), Stamp::default(), String::new());
+            match look {
+                Ok(look) => looks.push(look),
+                Err(error) => tracing::warn!("{} teaches nothing about {name}: {error}", path.display()),
+            }
+        }
+        anyhow::ensure!(!looks.is_empty(), "none of the {} pictures of {name} shows a usable face", pictures.len());
+        let who = EnrolAs { name: name.clone(), force: true, ..EnrolAs::default() };
+        line.enrol_looks(&who, &looks).with_context(|| format!("cannot learn {name}"))?;
+    }
+    Ok(line)
 }
 
 /// Label and value of everything that made a result.

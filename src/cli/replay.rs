@@ -1,18 +1,10 @@
 //! `rostro replay`.
 
-use super::gallery::{Friend, encoded, people_in, read_picture};
-use super::params::read_config;
-use super::progress::StderrProgress;
-use super::{Outcome, Output, recording};
-use crate::assembly;
-use crate::config::Config;
-use crate::gallery::StoredGallery;
-use crate::pipeline::{EnrolAs, Pipeline};
-use crate::replay::{Inputs, Outputs, PersonSummary, ReplaySummary};
-use crate::time::Stamp;
-use anyhow::Context;
+use super::recording::{RecordingArgs, Replayed, write_report};
+use super::{Outcome, Output};
+use crate::replay::{PersonSummary, ReplaySummary};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Run every frame of recordings or pictures through the line.
 ///
@@ -36,84 +28,20 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but frames were lost or unreadable")]
 pub(super) struct ReplayArgs {
-    /// Bags, folders of pictures, pictures, GIFs or videos.
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    recording: RecordingArgs,
 
     /// Folder for the results; made when missing, earlier results in it are replaced.
     #[arg(long, value_name = "DIR", default_value = "rostro-replay")]
     out: PathBuf,
-
-    /// People to recognise: a gallery file, which is only read; or a folder with a folder of pictures
-    /// per person, or pictures named after their person.
-    #[arg(long, value_name = "FILE|DIR")]
-    gallery: Option<PathBuf>,
-
-    /// Parameters, as a robot's node gets them.
-    #[arg(long, value_name = "YAML")]
-    params_file: Option<PathBuf>,
-
-    /// Image topic of a bag; may be repeated. Without it, one topic of every camera.
-    #[arg(long = "topic", value_name = "TOPIC")]
-    topics: Vec<String>,
 }
 
 pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> {
-    let config = read_config(args.params_file.as_deref())?;
-    let mut inputs = read_inputs(&args.inputs, &args.topics)?;
-    let outputs = Outputs::create(&args.out, &inputs.cameras(), &config.annotated)?;
-    let mut line = match load_known(&config, args.gallery.as_deref()) {
-        Ok(line) => line,
-        Err(error) => {
-            outputs.discard();
-            return Err(error);
-        }
-    };
-    let started = now();
-    let (summary, timing) = recording::run(&mut inputs, &mut line, outputs)?;
-    report_speed(&summary, now() - started);
-    recording::write_report(&args.out, &args.inputs, &config, &summary, &timing, None)?;
+    let Replayed { config, summary, timing, took, .. } = args.recording.replay(&args.out)?;
+    report_speed(&summary, took);
+    write_report(&args.out, &args.recording.inputs, &config, &summary, &timing, None)?;
     output.result(&summary, &as_text(&summary, &args.out))?;
     Ok(if summary.is_incomplete() { Outcome::Incomplete } else { Outcome::Done })
-}
-
-/// Opens all inputs, and says what is left out of them.
-pub(super) fn read_inputs(paths: &[PathBuf], topics: &[String]) -> anyhow::Result<Inputs> {
-    let inputs = Inputs::open(paths, topics)?;
-    for note in inputs.notes() {
-        tracing::warn!("{note}");
-    }
-    Ok(inputs)
-}
-
-/// How long the work took is told to people, and decides nothing.
-#[expect(clippy::disallowed_methods, reason = "the speed of a replay is measured here")]
-pub(super) fn now() -> Instant {
-    Instant::now()
-}
-
-/// The line with its networks, knowing the people of a gallery file or of a folder of pictures.
-pub(super) fn load_known(config: &Config, gallery: Option<&Path>) -> anyhow::Result<Pipeline> {
-    let friends = gallery.filter(|path| path.is_dir()).map(people_in).transpose()?.unwrap_or_default();
-    let mut line = assembly::load_pipeline(config, &mut StderrProgress::default())?;
-    if let Some(file) = gallery.filter(|path| !path.is_dir()) {
-        // Read only, so that a replay always has the same result.
-        line.set_gallery(StoredGallery::read(file, line.gallery().model())?);
-    }
-    for Friend { name, pictures } in &friends {
-        let mut looks = Vec::new();
-        for path in pictures {
-            let look = line.look_at_picture(&encoded(&read_picture(path)?), Stamp::default(), String::new());
-            match look {
-                Ok(look) => looks.push(look),
-                Err(error) => tracing::warn!("{} teaches nothing about {name}: {error}", path.display()),
-            }
-        }
-        anyhow::ensure!(!looks.is_empty(), "none of the {} pictures of {name} shows a usable face", pictures.len());
-        let who = EnrolAs { name: name.clone(), force: true, ..EnrolAs::default() };
-        line.enrol_looks(&who, &looks).with_context(|| format!("cannot learn {name}"))?;
-    }
-    Ok(line)
 }
 
 fn report_speed(summary: &ReplaySummary, took: Duration) {

@@ -61,6 +61,18 @@ def loss_of(z, target):
     return -(target * F.log_softmax(z, 1)).sum() / target.sum().clamp(min=1)
 
 
+def learn_from(teacher, train, share):
+    """Blends every target with what an earlier run believes of the picture and its mirror image.
+
+    Labels of one person are noisy; a net that has seen many such faces is wrong in other places than they are.
+    """
+    net = NETS[teacher["args"]["net"]]().to(memory_format=torch.channels_last)
+    net.load_state_dict(teacher["ema"])
+    z8, z7 = metrics.logits(net, train.x, flip=True, bf16=teacher["args"]["bf16"])
+    train.p8 = torch.lerp(train.p8, z8.softmax(1), share)
+    train.t7 = torch.lerp(train.t7, z7.softmax(1), share)
+
+
 def save(path, **what):
     part = path.with_suffix(".part")
     torch.save(what, part)
@@ -75,6 +87,8 @@ def work(rank, a, shared):
     say = print if rank == 0 else (lambda *_, **__: None)
     train, held, valid, counts = data.prepare(a.train, a.valid, a.seed, a.held_out, a.blend)
     weights, mass, seen = data.sampling_weights(train, a.gamma)
+    if a.teacher:
+        learn_from(torch.load(a.teacher, map_location="cpu", weights_only=False), train, a.distil)
     train, pin = train.to(a.device), dict(device=a.device, memory_format=torch.channels_last)
     torch.manual_seed(a.seed)
     net = NETS[a.net]().to(**pin)
@@ -177,6 +191,8 @@ def add_arguments(p):
     p.add_argument("--ema", type=float, default=0.998)
     p.add_argument("--gamma", type=float, default=0.5, help="how far sampling is balanced: 0 not at all, 1 fully")
     p.add_argument("--blend", type=float, default=0.3, help="part of the FER2013 target taken from the votes")
+    p.add_argument("--teacher", help="last.pt of an earlier run, whose beliefs are blended into the targets")
+    p.add_argument("--distil", type=float, default=0.4, help="part of every target taken from the teacher")
     p.add_argument("--mixup", type=float, default=0.4, help="share of pictures that are mixed with another")
     p.add_argument("--mixup-until", type=float, default=0.85)
     p.add_argument("--size", type=int, default=44)

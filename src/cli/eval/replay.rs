@@ -1,14 +1,13 @@
 //! `rostro eval replay`.
 
-use crate::cli::recording::{made_with, run as run_line, write_report};
-use crate::cli::replay::{load_known, read_inputs};
-use crate::cli::{Outcome, Output, params};
+use crate::cli::recording::{RecordingArgs, Replayed, made_with, write_report};
+use crate::cli::{Outcome, Output};
 use crate::config::Config;
 use crate::eval::found::FoundFrames;
 use crate::eval::recording::{Evaluator, RecordingScore};
 use crate::eval::statistics::Share;
 use crate::eval::truth::Truth;
-use crate::replay::{FrameCounts, Outputs, ReplaySummary};
+use crate::replay::{FrameCounts, ReplaySummary};
 use crate::report::TimingSummary;
 use anyhow::Context;
 use serde::Serialize;
@@ -36,9 +35,8 @@ The truth is a folder of CSV files whose first line names the columns:
 One of the first two is needed. Times are seconds from the first frame, or stamps in nanoseconds. People
 are known when the gallery knows a name equal to `person`. A draft to correct: `rostro eval draft`.")]
 pub(super) struct ReplayArgs {
-    /// Bags, folders of pictures, pictures, GIFs or videos.
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    recording: RecordingArgs,
 
     /// Folder with the truth, or a file of tracks.
     #[arg(long, value_name = "DIR")]
@@ -51,18 +49,6 @@ pub(super) struct ReplayArgs {
     /// Folder for the results; made when missing, earlier results in it are replaced.
     #[arg(long, value_name = "DIR", default_value = "rostro-eval")]
     out: PathBuf,
-
-    /// People to recognise, as for `rostro replay`.
-    #[arg(long, value_name = "FILE|DIR")]
-    gallery: Option<PathBuf>,
-
-    /// Parameters, as a robot's node gets them.
-    #[arg(long, value_name = "YAML")]
-    params_file: Option<PathBuf>,
-
-    /// Image topic of a bag; may be repeated.
-    #[arg(long = "topic", value_name = "TOPIC")]
-    topics: Vec<String>,
 }
 
 /// report.json: nothing in it depends on the machine's speed or the hour.
@@ -88,21 +74,11 @@ struct Printed<'a> {
 }
 
 pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> {
-    let config = params::read_config(args.params_file.as_deref())?;
     let truth = Truth::read(&args.truth)?;
-    let mut inputs = read_inputs(&args.inputs, &args.topics)?;
-    let outputs = Outputs::create(&args.out, &inputs.cameras(), &config.annotated)?;
-    let mut line = match load_known(&config, args.gallery.as_deref()) {
-        Ok(line) => line,
-        Err(error) => {
-            outputs.discard();
-            return Err(error);
-        }
-    };
-    let (summary, timing) = run_line(&mut inputs, &mut line, outputs)?;
+    let Replayed { config, line, summary, timing, .. } = args.recording.replay(&args.out)?;
     let enrolled: BTreeSet<String> = line.list().into_iter().filter_map(|record| record.name).collect();
     let score = judge(&args.out, &truth, enrolled.clone(), args.only_told_frames)?;
-    write_report(&args.out, &args.inputs, &config, &summary, &timing, Some(&score))?;
+    write_report(&args.out, &args.recording.inputs, &config, &summary, &timing, Some(&score))?;
     let report = report(&config, &summary, enrolled, score)?;
     write_json(&args.out.join("report.json"), &report)?;
     let latency = timing.summary();
