@@ -29,7 +29,10 @@ use std::time::Duration;
 /// A node of ROS 2.
 pub struct Ros {
     node: r2r::Node,
+    /// The node's names, and the rules of the command line as rcl has read them too.
     names: Names,
+    /// The same names with rules of our own, which come first.
+    asked: Names,
     pool: LocalPool,
     /// Publishers that nobody uses any more; only the node can end them.
     retired: Arc<Mutex<Vec<(String, PublisherUntyped)>>>,
@@ -67,13 +70,14 @@ impl Ros {
         let namespace = node.namespace().unwrap_or_else(|_| names.namespace.clone());
         let own_name = node.name().unwrap_or_else(|_| names.node.clone());
         let names = Names { namespace, node: own_name, ..names };
-        let ros = Self { node, names, pool: LocalPool::new(), retired: Arc::default(), own: BTreeMap::new() };
+        let asked = Names { remaps: Vec::new(), ..names.clone() };
+        let ros = Self { node, names, asked, pool: LocalPool::new(), retired: Arc::default(), own: BTreeMap::new() };
         Ok((ros, given))
     }
 
-    /// Adds rules that win over those of the command line.
+    /// Adds rules that come before those of the command line.
     pub fn remap(&mut self, rules: Vec<(String, String)>) {
-        self.names.remaps.splice(0..0, rules);
+        self.asked.remaps.splice(0..0, rules);
     }
 
     fn spawner(&self) -> LocalSpawner {
@@ -102,14 +106,14 @@ impl Transport for Ros {
     }
 
     fn resolve(&self, name: &str) -> String {
-        self.names.resolve(name)
+        self.names.resolve(&self.asked.resolve(name))
     }
 
     fn advertise(&mut self, topic: &str, type_name: &str, qos: Qos) -> Result<Box<dyn Publisher>, TransportError> {
-        let topic = self.resolve(topic);
+        let (asked, topic) = (self.asked.resolve(topic), self.resolve(topic));
         let publisher = self
             .node
-            .create_publisher_untyped(&topic, type_name, profile(qos))
+            .create_publisher_untyped(&asked, type_name, profile(qos))
             .map_err(|error| refused(&format!("publishing {type_name} on {topic}"), &error))?;
         *self.own.entry(topic.clone()).or_default() += 1;
         Ok(Box::new(RosPublisher { topic, publisher, retired: Arc::clone(&self.retired) }))
@@ -122,10 +126,10 @@ impl Transport for Ros {
         qos: Qos,
         mut on_message: OnMessage,
     ) -> Result<Box<dyn Connection>, TransportError> {
-        let topic = self.resolve(topic);
-        let what = format!("listening to {topic}");
+        let what = format!("listening to {}", self.resolve(topic));
+        let asked = self.asked.resolve(topic);
         let mut messages =
-            self.node.subscribe_raw(&topic, type_name, profile(qos)).map_err(|error| refused(&what, &error))?;
+            self.node.subscribe_raw(&asked, type_name, profile(qos)).map_err(|error| refused(&what, &error))?;
         // Drained after each turn: r2r keeps ten messages and drops the newest when they are full.
         let drain = async move {
             while let Some(bytes) = messages.next().await {
@@ -141,7 +145,7 @@ impl Transport for Ros {
         type_name: &str,
         on_request: OnRequest,
     ) -> Result<Box<dyn Connection>, TransportError> {
-        services::serve(self, &self.resolve(service), type_name, on_request)
+        services::serve(self, &self.asked.resolve(service), type_name, on_request)
     }
 
     fn offers(&self, topic: &str) -> Vec<Offer> {

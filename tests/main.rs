@@ -16,6 +16,7 @@ mod models;
 mod mtcnn_parity;
 #[cfg(feature = "dds")]
 mod node;
+mod node_lifecycle;
 #[cfg(feature = "dds")]
 mod node_support;
 mod open_set;

@@ -31,6 +31,13 @@ pub(crate) struct LiveNode {
 impl LiveNode {
     /// Starts it with these parameters and waits until it is active.
     pub(crate) fn start(domain: u16, folder: &Path, parameters: &str, arguments: &[&str]) -> Self {
+        let mut node = Self::spawn(domain, folder, parameters, arguments);
+        node.wait_for_log("is active");
+        node
+    }
+
+    /// Starts it with these parameters and does not wait.
+    pub(crate) fn spawn(domain: u16, folder: &Path, parameters: &str, arguments: &[&str]) -> Self {
         let file = folder.join("params.yaml");
         std::fs::write(&file, parameters).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_rostro"));
@@ -51,9 +58,7 @@ impl LiveNode {
                 theirs.lock().unwrap().push(line);
             }
         });
-        let mut node = Self { child, log, domain };
-        node.wait_for_log("is active");
-        node
+        Self { child, log, domain }
     }
 
     pub(crate) fn log(&self) -> String {

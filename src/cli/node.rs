@@ -108,6 +108,10 @@ pub(super) fn run(args: &NodeArgs) -> anyhow::Result<Outcome> {
 #[cfg(feature = "dds")]
 fn over_dds(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
     let ros = RosArguments::parse(&args.ros_args)?;
+    anyhow::ensure!(
+        ros.enclave.is_none(),
+        "--enclave asks for DDS security, which the transport dds does not have; use the node that colcon builds"
+    );
     let mut given = in_files(args.params_file.iter().cloned().chain(ros.params_files.iter().map(PathBuf::from)))?;
     for (name, value) in &ros.parameters {
         given.push((name.clone(), ParameterValue::from_yaml(value).with_context(|| format!("-p {name}"))?));
@@ -195,7 +199,7 @@ pub(super) fn start_logging(args: &NodeArgs, verbose: u8) {
     use tracing_subscriber::util::SubscriberInitExt as _;
     let wanted = RosArguments::parse(&args.ros_args).ok().and_then(|ros| ros.log_level);
     let level = match (verbose, wanted.as_deref().map(|level| level.rsplit(":=").next().unwrap_or(level))) {
-        (0, Some("debug" | "DEBUG")) | (1, _) => "info,rostro=debug,ort=warn",
+        (0, Some("debug" | "DEBUG")) | (1, _) => "warn,rostro=debug",
         (0, Some("warn" | "WARN")) => "warn",
         (0, Some("error" | "ERROR" | "fatal" | "FATAL")) => "error",
         (0, _) => "warn,rostro=info",
@@ -208,7 +212,7 @@ pub(super) fn start_logging(args: &NodeArgs, verbose: u8) {
     let registry = tracing_subscriber::registry().with(stages);
     #[cfg(feature = "ros")]
     if args.transport == Middleware::R2r {
-        return registry.with(RosLog.with_filter(filter)).init();
+        return registry.with(RosLog { verbose: verbose > 0 }.with_filter(filter)).init();
     }
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(|| super::bar::LogWriter)

@@ -16,6 +16,7 @@ use ros2_client::qos::History;
 use ros2_client::{
     CreateError, Name, Node, QosProfile, RmwRequestId, Server as Inner, ServiceMapping, ServiceTypeName,
 };
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +24,20 @@ use std::time::Duration;
 const HEADER_LEN: usize = 16;
 /// Kind of an entity id (its last byte, lower half): a writer without key.
 const WRITER: u8 = 0x03;
-/// How long an answer waits for the asker's reader to be known; Cyclone's own servers wait as long.
-const READER_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long the first answer to somebody waits for their reader to be known: longer than Cyclone's own
+/// servers do (100 ms), as discovery is late on a machine that is busy with networks.
+const READER_TIMEOUT: Duration = Duration::from_secs(1);
 const READER_POLL: Duration = Duration::from_millis(2);
+/// From when discovery knows a reader until our writer has surely been told, by another thread.
+const MATCH_TIME: Duration = Duration::from_millis(50);
+/// Askers remembered that need no waiting any more.
+const MOST_ASKERS: usize = 64;
 
 /// One service.
 pub(super) struct Server(Arc<Inner<Body, Body>>);
+
+/// A client, by the DDS id of what it asks with.
+type Asker = [u8; 16];
 
 impl Server {
     pub(super) fn create(node: &mut Node, name: &Name, type_name: &ServiceTypeName) -> Result<Self, CreateError> {
@@ -41,6 +50,7 @@ impl Server {
     pub(super) async fn run(self, name: String, participant: DomainParticipant, tasks: Tasks, on_request: OnRequest) {
         let server = self.0;
         let mut requests = server.receive_request_stream();
+        let mut askers: VecDeque<Asker> = VecDeque::new();
         while let Some(request) = requests.next().await {
             let (id, Body(body)) = match request {
                 Ok(request) => request,
@@ -56,12 +66,19 @@ impl Server {
             };
             let (answer, answered) = oneshot::channel::<Vec<u8>>();
             on_request(&Body::with_header(request), Box::new(move |cdr| drop(answer.send(cdr))));
-            let reply_topic = format!("rr{name}Reply");
-            let (server, participant, header) = (Arc::clone(&server), participant.clone(), header.to_vec());
-            let name = name.clone();
+            let asker = id.writer_gid.to_bytes16();
+            let reader = (!askers.contains(&asker)).then(|| {
+                askers.truncate(MOST_ASKERS - 1);
+                askers.push_front(asker);
+                reader_matched(participant.clone(), format!("rr{name}Reply"), asker)
+            });
+            let (server, header, name) = (Arc::clone(&server), header.to_vec(), name.clone());
             tasks.spawn(async move {
                 let Ok(cdr) = answered.await else { return };
-                reader_known(participant, reply_topic, id).await;
+                if let Some(matched) = reader {
+                    // Cancelled only where no thread can be had; then it is sent at once.
+                    let _ = matched.await;
+                }
                 let reply = Body([header.as_slice(), &Body::of(&cdr).0].concat());
                 if let Err(error) = server.async_send_response(id, reply).await {
                     tracing::warn!(service = name, ?error, "an answer could not be sent");
@@ -75,31 +92,27 @@ fn is_writer(id: &RmwRequestId) -> bool {
     id.writer_gid.to_bytes16()[15] & 0x0f == WRITER
 }
 
-/// Ready when a reader of the asker's participant is known on the reply topic, or after a while: an
-/// answer to a reader that is not known yet is lost.
-async fn reader_known(participant: DomainParticipant, topic: String, id: RmwRequestId) {
-    let asker: [u8; 16] = id.writer_gid.to_bytes16();
+/// Ready when our writer knows the reader of somebody new, or after a while: an answer to a reader
+/// that is not known yet is lost.
+fn reader_matched(participant: DomainParticipant, topic: String, asker: Asker) -> oneshot::Receiver<()> {
     let is_known = move || {
         participant.discovered_readers().iter().any(|reader| {
             *reader.subscription_topic_data.topic_name() == topic
                 && super::prefix_of(reader.reader_proxy.remote_reader_guid)[..] == asker[..12]
         })
     };
-    if is_known() {
-        return;
-    }
-    // Rare, so that a thread of its own for the wait is cheap.
-    let (done, waited) = oneshot::channel();
+    let (done, matched) = oneshot::channel();
     let wait = move || {
         let began = runtime::now();
         while !is_known() && began.elapsed() < READER_TIMEOUT {
             runtime::sleep(READER_POLL);
         }
-        // Known to discovery is not yet matched by the writer.
-        runtime::sleep(READER_POLL);
+        runtime::sleep(MATCH_TIME);
         let _ = done.send(());
     };
-    if runtime::spawn("dds-reply", wait).is_ok() {
-        let _ = waited.await;
+    // Rare, so that a thread of its own for the wait is cheap.
+    if let Err(error) = runtime::spawn("dds-reply", wait) {
+        tracing::warn!(%error, "no thread to wait in; the first answer to a client may be lost");
     }
+    matched
 }

@@ -26,6 +26,8 @@ pub struct RosArguments {
     pub params_files: Vec<String>,
     /// `--log-level LEVEL`.
     pub log_level: Option<String>,
+    /// `--enclave PATH`, for security; only a transport inside ROS 2 has it.
+    pub enclave: Option<String>,
 }
 
 /// Arguments or names that are not what they should be.
@@ -64,7 +66,9 @@ impl RosArguments {
                 "-p" | "--param" => found.parameters.push(assignment(value()?)?),
                 "--params-file" => found.params_files.push(value()?.clone()),
                 "--log-level" => found.log_level = Some(value()?.clone()),
-                // The latter speak of rcl's log, which is not here.
+                "-e" | "--enclave" => found.enclave = Some(value()?.clone()),
+                // It and the flags below speak of rcl's log, which is not here.
+                "--log-config-file" => drop(value()?),
                 "--ros-args"
                 | "--"
                 | "--enable-rosout-logs"
@@ -196,13 +200,14 @@ mod tests {
 
     #[test]
     fn ros_arguments_are_read() {
-        let text = "-r __ns:=/r1 -r rostro:image:=/cam -r __node:=faces -p use_sim_time:=true --params-file a.yaml --remap x:=y --log-level debug --";
+        let text = "-r __ns:=/r1 -r rostro:image:=/cam -r __node:=faces -p use_sim_time:=true --params-file a.yaml --remap x:=y --log-level debug --enclave /faces --log-config-file log.conf --";
         let found = arguments(text).unwrap();
         assert_eq!((found.namespace.as_deref(), found.node.as_deref()), (Some("/r1"), Some("faces")));
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(found.remaps, [pair("image", "/cam"), pair("x", "y")]);
         assert_eq!(found.parameters, [pair("use_sim_time", "true")]);
         assert_eq!((found.params_files.len(), found.log_level.as_deref()), (1, Some("debug")));
+        assert_eq!(found.enclave.as_deref(), Some("/faces"));
         assert_eq!(arguments("-r"), Err(NameError::MissingValue("-r".into())));
         assert_eq!(arguments("-r image"), Err(NameError::NoAssignment("image".into())));
         assert_eq!(arguments("--frobnicate"), Err(NameError::Argument("--frobnicate".into())));

@@ -174,8 +174,7 @@ impl Perception {
         (-1.0..super::input::CLOCKS_DIFFER_SECS).contains(&age).then_some((age.max(0.0) * 1e9) as i64)
     }
 
-    /// Says when a camera's images change their size or encoding, and drops tracks that were measured
-    /// in other pixels.
+    /// Says what a camera's images are, and when that changes.
     fn note_format(&mut self, people: &People, pixels: &Pixels<'_>) {
         let encoding = match pixels {
             Pixels::Raw(raw) => raw.encoding,
@@ -189,10 +188,12 @@ impl Perception {
         }
         let before = known.replace(format);
         let (camera, width, height) = (&people.camera, people.width, people.height);
-        if let Some((w, h, was)) = before {
-            tracing::warn!("{camera}: images are now {width}x{height} {encoding}, they were {w}x{h} {was}");
-        } else {
-            tracing::info!("{camera}: images of {width}x{height} {encoding}");
+        match before {
+            Some((w, h, was)) if (w, h) == (width, height) => {
+                tracing::warn!("{camera}: images are now {encoding}, they were {was}");
+            }
+            // The line has warned of another size.
+            _ => tracing::info!("{camera}: images of {width}x{height} {encoding}"),
         }
     }
 

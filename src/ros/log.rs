@@ -11,7 +11,10 @@ static LOGGER: OnceLock<String> = OnceLock::new();
 
 /// Hands events to rcl's log: a layer for `tracing_subscriber`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RosLog;
+pub struct RosLog {
+    /// Tell details also where rcl was not asked for them with `--log-level debug`: as information.
+    pub verbose: bool,
+}
 
 pub(super) fn name_logger(name: &str) {
     // There is one node in the process; a second would keep the first one's name.
@@ -22,12 +25,14 @@ impl<S: Subscriber> Layer<S> for RosLog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
-        let text = text.message + &text.fields;
+        // What others sent may be quoted; rcl's strings end at the first NUL.
+        let text = (text.message + &text.fields).replace('\0', "\\0");
         let logger = LOGGER.get().map_or(crate::config::NODE_NAME, String::as_str);
         match *event.metadata().level() {
             Level::ERROR => r2r::log_error!(logger, "{text}"),
             Level::WARN => r2r::log_warn!(logger, "{text}"),
             Level::INFO => r2r::log_info!(logger, "{text}"),
+            Level::DEBUG | Level::TRACE if self.verbose => r2r::log_info!(logger, "{text}"),
             Level::DEBUG | Level::TRACE => r2r::log_debug!(logger, "{text}"),
         }
     }

@@ -406,6 +406,149 @@ class TriggerResponse(IdlStruct, typename="std_srvs::srv::dds_::Trigger_Response
     message: str
 
 
+# Parameters and lifecycle, as every managed node of ROS 2 serves them.
+
+
+@dataclass
+@final
+class ParameterValue(IdlStruct, typename="rcl_interfaces::msg::dds_::ParameterValue_"):
+    type: uint8
+    bool_value: bool = False
+    integer_value: int64 = 0
+    double_value: float64 = 0.0
+    string_value: str = ""
+    byte_array_value: sequence[uint8] = field(default_factory=list)
+    bool_array_value: sequence[bool] = field(default_factory=list)
+    integer_array_value: sequence[int64] = field(default_factory=list)
+    double_array_value: sequence[float64] = field(default_factory=list)
+    string_array_value: sequence[str] = field(default_factory=list)
+
+
+@dataclass
+@final
+class Parameter(IdlStruct, typename="rcl_interfaces::msg::dds_::Parameter_"):
+    name: str
+    value: ParameterValue
+
+
+@dataclass
+@final
+class SetParametersResult(IdlStruct, typename="rcl_interfaces::msg::dds_::SetParametersResult_"):
+    successful: bool
+    reason: str
+
+
+@dataclass
+@final
+class SetParametersRequest(IdlStruct, typename="rcl_interfaces::srv::dds_::SetParameters_Request_"):
+    guid: uint64
+    seq: int64
+    parameters: sequence[Parameter] = field(default_factory=list)
+
+
+@dataclass
+@final
+class SetParametersResponse(IdlStruct, typename="rcl_interfaces::srv::dds_::SetParameters_Response_"):
+    guid: uint64
+    seq: int64
+    results: sequence[SetParametersResult]
+
+
+@dataclass
+@final
+class State(IdlStruct, typename="lifecycle_msgs::msg::dds_::State_"):
+    id: uint8
+    label: str
+
+
+@dataclass
+@final
+class Transition(IdlStruct, typename="lifecycle_msgs::msg::dds_::Transition_"):
+    id: uint8
+    label: str
+
+
+@dataclass
+@final
+class TransitionDescription(IdlStruct, typename="lifecycle_msgs::msg::dds_::TransitionDescription_"):
+    transition: Transition
+    start_state: State
+    goal_state: State
+
+
+@dataclass
+@final
+class TransitionEvent(IdlStruct, typename="lifecycle_msgs::msg::dds_::TransitionEvent_"):
+    timestamp: uint64
+    transition: Transition
+    start_state: State
+    goal_state: State
+
+
+@dataclass
+@final
+class ChangeStateRequest(IdlStruct, typename="lifecycle_msgs::srv::dds_::ChangeState_Request_"):
+    guid: uint64
+    seq: int64
+    transition: Transition
+
+
+@dataclass
+@final
+class ChangeStateResponse(IdlStruct, typename="lifecycle_msgs::srv::dds_::ChangeState_Response_"):
+    guid: uint64
+    seq: int64
+    success: bool
+
+
+@dataclass
+@final
+class GetStateRequest(IdlStruct, typename="lifecycle_msgs::srv::dds_::GetState_Request_"):
+    guid: uint64
+    seq: int64
+    structure_needs_at_least_one_member: uint8 = 0
+
+
+@dataclass
+@final
+class GetStateResponse(IdlStruct, typename="lifecycle_msgs::srv::dds_::GetState_Response_"):
+    guid: uint64
+    seq: int64
+    current_state: State
+
+
+@dataclass
+@final
+class GetAvailableStatesRequest(IdlStruct, typename="lifecycle_msgs::srv::dds_::GetAvailableStates_Request_"):
+    guid: uint64
+    seq: int64
+    structure_needs_at_least_one_member: uint8 = 0
+
+
+@dataclass
+@final
+class GetAvailableStatesResponse(IdlStruct, typename="lifecycle_msgs::srv::dds_::GetAvailableStates_Response_"):
+    guid: uint64
+    seq: int64
+    available_states: sequence[State]
+
+
+@dataclass
+@final
+class GetAvailableTransitionsRequest(IdlStruct, typename="lifecycle_msgs::srv::dds_::GetAvailableTransitions_Request_"):
+    guid: uint64
+    seq: int64
+    structure_needs_at_least_one_member: uint8 = 0
+
+
+@dataclass
+@final
+class GetAvailableTransitionsResponse(IdlStruct, typename="lifecycle_msgs::srv::dds_::GetAvailableTransitions_Response_"):
+    guid: uint64
+    seq: int64
+    available_transitions: sequence[TransitionDescription]
+
+
 # What is on a topic in place of an image: the type's name is right, the fields are not.
 
 
@@ -431,12 +574,15 @@ class GarbageSetNameRequest(IdlStruct, typename="rostro::srv::dds_::SetName_Requ
 
 MESSAGES = {
     kind.__name__: kind
-    for kind in (Image, CompressedImage, People, PersonEvent, KnownPeople, DiagnosticArray, Clock)
+    for kind in (Image, CompressedImage, People, PersonEvent, KnownPeople, DiagnosticArray, Clock, TransitionEvent)
 }
 GARBAGE = {"Image": GarbageImage, "CompressedImage": GarbageCompressedImage}
 SERVICES = {
     name: (globals()[name + "Request"], globals()[name + "Response"])
-    for name in ("Enrol", "SetName", "Merge", "Forget", "ListPeople", "ExportPerson", "Identify", "SetBool", "Empty", "Trigger")
+    for name in (
+        "Enrol", "SetName", "Merge", "Forget", "ListPeople", "ExportPerson", "Identify", "SetBool", "Empty", "Trigger",
+        "SetParameters", "ChangeState", "GetState", "GetAvailableStates", "GetAvailableTransitions",
+    )
 }
 
 
@@ -621,6 +767,10 @@ class Peer:
             about = json.loads(Path(fields["picture"]).with_suffix(".json").read_text())
             data = Path(fields.pop("picture")).with_suffix(".bin").read_bytes()
             fields["image"] = Image(height=about["height"], width=about["width"], encoding=about["encoding"], step=about["step"], data=data)
+        if "transition" in fields:
+            fields["transition"] = Transition(**fields["transition"])
+        if "parameters" in fields:
+            fields["parameters"] = [Parameter(each["name"], ParameterValue(**each["value"])) for each in fields["parameters"]]
         client.send(**fields)
         if command.get("later"):
             self.pending[command["later"]] = client
