@@ -305,6 +305,8 @@ mod tests {
             observed: true,
             track_age_secs: 1.0,
             emotion: None,
+            pose: None,
+            attention: None,
         }
     }
 

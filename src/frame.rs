@@ -8,6 +8,7 @@ mod compressed;
 mod raw;
 
 use crate::ids::CameraId;
+use crate::lens::Lens;
 use crate::time::Stamp;
 
 /// One camera image, its bytes borrowed from wherever they were received.
@@ -21,6 +22,8 @@ pub struct Frame<'a> {
     pub frame_id: &'a str,
     /// The image itself.
     pub pixels: Pixels<'a>,
+    /// The camera's calibration, when it is known.
+    pub lens: Option<Lens>,
 }
 
 /// The two shapes in which ROS carries an image.

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod expression;
+mod heads;
 mod presence;
 mod strangers;
 mod threshold;
@@ -10,6 +11,7 @@ use crate::config::{AutoEnrol, Config};
 use crate::emotion::Emotion;
 use crate::gallery::{Gallery, GalleryError, Standing};
 use crate::geometry::{BBox, ImagePx, Landmarks5};
+use crate::head_pose::HeadPose;
 use crate::ids::{CameraId, FaceId, PersonId};
 use crate::model::manifest::Similarity;
 use crate::time::Stamp;
@@ -17,6 +19,7 @@ use crate::track::{Observation, Track, TrackState};
 use evidence::{Evidence, Scale, Verdict};
 pub use expression::ExpressionFilter;
 use expression::{Expression, Sight};
+pub use heads::Heads;
 use presence::Presence;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -99,6 +102,11 @@ pub struct Person {
     pub track_age_secs: f32,
     /// `None` when off, gated or not yet measured.
     pub emotion: Option<EmotionReading>,
+    /// The head in the optical frame of the camera; `None` without a calibrated camera, and while the face
+    /// is not seen.
+    pub pose: Option<HeadPose>,
+    /// How much the person looks at the camera, 0..=1; `None` when it cannot be told.
+    pub attention: Option<f32>,
 }
 
 /// Everyone in one processed frame: visible first, nearest (largest) first.
@@ -467,6 +475,9 @@ impl Identifier {
             observed: track.observation.is_some(),
             track_age_secs: stamp.secs_since(track.first_seen) as f32,
             emotion: face.and_then(|face| face.expression.reading()),
+            // The heads are looked at once the people are known.
+            pose: None,
+            attention: None,
         }
     }
 

@@ -17,8 +17,9 @@ use crate::geometry::Point;
 use crate::ids::CameraId;
 use crate::inference::InferenceError;
 use crate::landmarks::{ShapePredictor, eye_centres};
+use crate::lens::Lens;
 use crate::model::manifest::{Alignment, Similarity};
-use crate::people::{ExpressionFilter, Identifier, People, PersonEvent};
+use crate::people::{ExpressionFilter, Heads, Identifier, People, PersonEvent};
 use crate::quality::Measures;
 use crate::time::Stamp;
 use crate::track::{FaceCounter, Observation, SortTracker, Track, Tracker};
@@ -80,6 +81,8 @@ pub struct FrameHead<'a> {
     pub frame_id: &'a str,
     /// Columns and rows.
     pub size: (u32, u32),
+    /// The camera's calibration, when it is known.
+    pub lens: Option<Lens>,
 }
 
 /// Why one frame could not be processed. The line goes on with the next.
@@ -129,6 +132,7 @@ pub struct Pipeline {
 struct Camera {
     tracker: SortTracker,
     identifier: Identifier,
+    heads: Heads,
     last_stamp: Stamp,
     size: (u32, u32),
 }
@@ -224,6 +228,7 @@ impl Pipeline {
             stamp: frame.stamp,
             frame_id: frame.frame_id,
             size: (image.width(), image.height()),
+            lens: frame.lens,
         };
         let Buffers { detections, points, wanted, observations, features, .. } = &mut self.buffers;
         find_faces(&mut self.stages, &self.config, image, detections, points)?;
@@ -272,6 +277,7 @@ impl Pipeline {
         };
         let (identifier, gallery) = (&mut camera.identifier, self.gallery.memory());
         in_stage!("decide", identifier.decide(tracks, observations, gallery, &mut people, &mut self.events))?;
+        camera.heads.look(head.lens, &mut people, &mut self.events);
         self.sightings.take(&people, &self.events);
         self.frame_seq += 1;
         Ok(self.people.insert(people))
@@ -326,6 +332,7 @@ fn camera_of<'a>(
         Camera {
             tracker: SortTracker::new(config.tracker.clone(), similarity.clone(), face_ids.clone()),
             identifier: Identifier::new(config, similarity, expressions_of(stages, config, head.camera)),
+            heads: Heads::default(),
             last_stamp: head.stamp,
             size: head.size,
         }
@@ -352,6 +359,7 @@ impl Camera {
     fn reset(&mut self) {
         self.tracker.reset();
         self.identifier.reset();
+        self.heads.reset();
     }
 }
 

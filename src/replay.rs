@@ -155,6 +155,8 @@ mod testing {
             observed: true,
             track_age_secs: 1.2,
             emotion: None,
+            pose: None,
+            attention: None,
         }
     }
 

@@ -4,7 +4,12 @@
 //! others are plain structs in [`messages`] and [`services`], read and written by [`cdr`]. Their
 //! `.msg` and `.srv` files are the documentation of the fields; a test keeps both equal.
 
+mod array;
+pub mod camera_info;
 pub mod cdr;
+pub mod foxglove;
+pub mod geometry;
+pub mod hri;
 pub mod image;
 pub mod lifecycle;
 pub mod messages;
@@ -13,6 +18,7 @@ pub mod parameters;
 mod schema;
 pub mod services;
 pub mod standard;
+pub mod vision;
 
 pub use schema::schema;
 

@@ -197,8 +197,9 @@ fn run_clip(config: &Config, clip: &Path) -> ClipResult {
             data: image.as_raw(),
         });
         let camera = CameraId::new("camera").unwrap();
-        let people =
-            pipeline.process(&Frame { camera, stamp: Stamp::from_nanos(nanos), frame_id: "", pixels }).unwrap();
+        let people = pipeline
+            .process(&Frame { camera, stamp: Stamp::from_nanos(nanos), frame_id: "", pixels, lens: None })
+            .unwrap();
         let observed = people.people.iter().filter(|person| person.observed).count();
         *frames_with.entry(observed).or_insert(0) += 1;
         ids.extend(people.people.iter().map(|person| person.face_id));

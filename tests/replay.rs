@@ -125,6 +125,8 @@ fn stand_in_person(number: u64, x: f32, frame: &People, frames: u64) -> Person {
         observed: number == 0 || !frames.is_multiple_of(3),
         track_age_secs: frames as f32 / 15.0,
         emotion: None,
+        pose: None,
+        attention: None,
     }
 }
 

@@ -208,7 +208,8 @@ fn play(setting: Setting, cast: &Cast, config: &Config, all: &mut TrackingEval) 
     let mut canvas = Canvas::default();
     score(setting, &crowd, all, |frame, truth| {
         crowd.scene.compose(frame, &mut canvas);
-        let frame = Frame { camera: CameraId::default(), stamp: truth.stamp, frame_id: "", pixels: raw(&canvas) };
+        let frame =
+            Frame { camera: CameraId::default(), stamp: truth.stamp, frame_id: "", pixels: raw(&canvas), lens: None };
         pipeline.process(&frame).unwrap().clone()
     })
 }
@@ -221,7 +222,7 @@ fn replay(setting: Setting, cast: &Cast, config: &Config, kept: &Path, all: &mut
     let frames = recorded(&crowd, &mut pipeline, kept);
     let (camera, size) = (CameraId::default(), crowd.scene.size());
     score(setting, &crowd, all, |frame, truth| {
-        let head = FrameHead { camera: &camera, stamp: truth.stamp, frame_id: "", size };
+        let head = FrameHead { camera: &camera, stamp: truth.stamp, frame_id: "", size, lens: None };
         pipeline.process_measured(&head, &frames[frame]).unwrap().clone()
     })
 }

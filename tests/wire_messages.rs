@@ -429,6 +429,8 @@ fn someone() -> people::Person {
         observed: true,
         track_age_secs: 1.5,
         emotion: None,
+        pose: None,
+        attention: None,
     }
 }
 

@@ -185,12 +185,12 @@ impl ImageMessage {
             Self::Raw(image) => {
                 let stamp = stamp_of(messages::Image::TYPE, &image.header)?;
                 let frame_id = image.header.frame_id.as_str();
-                Ok(Frame { camera, stamp, frame_id, pixels: image.pixels() })
+                Ok(Frame { camera, stamp, frame_id, pixels: image.pixels(), lens: None })
             }
             Self::Compressed(image) => {
                 let stamp = stamp_of(messages::CompressedImage::TYPE, &image.header)?;
                 let frame_id = image.header.frame_id.as_str();
-                Ok(Frame { camera, stamp, frame_id, pixels: image.pixels() })
+                Ok(Frame { camera, stamp, frame_id, pixels: image.pixels(), lens: None })
             }
         }
     }

@@ -126,7 +126,7 @@ impl Presence {
     }
 }
 
-fn event(frame: &People, kind: EventKind) -> PersonEvent {
+pub(super) fn event(frame: &People, kind: EventKind) -> PersonEvent {
     PersonEvent {
         camera: frame.camera.clone(),
         stamp: frame.stamp,
@@ -147,7 +147,7 @@ pub(super) fn expression_changed(frame: &People, person: &Person, label: Emotion
     PersonEvent { detail: label.name().to_owned(), confidence, ..event }
 }
 
-fn about(frame: &People, kind: EventKind, person: &Person) -> PersonEvent {
+pub(super) fn about(frame: &People, kind: EventKind, person: &Person) -> PersonEvent {
     PersonEvent {
         face_id: Some(person.face_id),
         person_id: person.identity.person_id,

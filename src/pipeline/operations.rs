@@ -462,6 +462,8 @@ impl Pipeline {
                 observed: true,
                 track_age_secs: 0.0,
                 emotion: None,
+                pose: None,
+                attention: None,
             })
         });
         people.collect()

@@ -2,6 +2,7 @@
 
 use crate::emotion::Emotion;
 use crate::geometry::Point;
+use crate::head_pose::HeadPose;
 use crate::people::{EmotionReading, IdentityState, People, Person};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -49,6 +50,16 @@ struct PersonLine<'a> {
     observed: bool,
     track_age_secs: f64,
     emotion: EmotionLine,
+    pose: Option<PoseLine>,
+    distance: Option<f64>,
+    attention: Option<f64>,
+}
+
+/// As `geometry_msgs/Pose`, in the optical frame of the camera: x y z, metres, and x y z w.
+#[derive(serde::Serialize)]
+struct PoseLine {
+    position: [f64; 3],
+    orientation: [f64; 4],
 }
 
 impl<'a> PersonLine<'a> {
@@ -67,6 +78,18 @@ impl<'a> PersonLine<'a> {
             observed: person.observed,
             track_age_secs: short(person.track_age_secs),
             emotion: EmotionLine::of(person.emotion.as_ref()),
+            pose: person.pose.as_ref().map(PoseLine::of),
+            distance: person.pose.map(|pose| rounded(pose.distance())),
+            attention: person.attention.map(short),
+        }
+    }
+}
+
+impl PoseLine {
+    fn of(pose: &HeadPose) -> Self {
+        Self {
+            position: <[f64; 3]>::from(pose.position).map(rounded),
+            orientation: <[f64; 4]>::from(pose.rotation.coords).map(rounded),
         }
     }
 }
@@ -129,6 +152,8 @@ mod tests {
             valence: 0.67,
             arousal: 0.36,
         });
+        named.pose = Some(crate::head_pose::tests::head(0.0, 0.0, 0.0, [0.3, 0.0, 0.4]));
+        named.attention = Some(0.75);
         let text = line(&frame(1_700_000_000_066_666_666, vec![named, person(2, None)])).unwrap();
         let expected = concat!(
             r#"{"stamp":1700000000066666666,"camera":"camera","width":640,"height":480,"people":["#,
@@ -138,12 +163,14 @@ mod tests {
             r#""observed":true,"track_age_secs":1.2,"emotion":{"label":"happiness","confidence":0.83,"valid":true,"#,
             r#""uncertain":false,"probabilities":{"neutral":0.08,"happiness":0.83,"surprise":0.03,"sadness":0.02,"#,
             r#""anger":0.01,"disgust":0.01,"fear":0.01,"contempt":0.01},"#,
-            r#""probabilities_raw":{},"valence":0.67,"arousal":0.36}},"#,
+            r#""probabilities_raw":{},"valence":0.67,"arousal":0.36},"#,
+            r#""pose":{"position":[0.3,0.0,0.4],"orientation":[0.5,-0.5,0.5,-0.5]},"distance":0.5,"attention":0.75},"#,
             r#"{"face_id":"FACE2","person_id":"","name":"","identity_state":"unknown","#,
             r#""identity_confidence":0.0,"identity_similarity":0.0,"box":[120.5,80.0,201.0,190.2],"score":0.99,"#,
             r#""landmarks":[[140.1,120.2],[178.0,121.0],[160.2,140.9],[145.5,165.0],[175.1,164.2]],"#,
             r#""observed":true,"track_age_secs":1.2,"emotion":{"label":"","confidence":0.0,"valid":false,"#,
-            r#""uncertain":false,"probabilities":{},"probabilities_raw":{},"valence":null,"arousal":null}}]}"#
+            r#""uncertain":false,"probabilities":{},"probabilities_raw":{},"valence":null,"arousal":null},"#,
+            r#""pose":null,"distance":null,"attention":null}]}"#
         );
         let ids = [
             ("FACE1", crate::ids::FaceId::from_counter(1).to_string()),

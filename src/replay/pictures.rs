@@ -70,7 +70,7 @@ impl FrameSource for PictureSource {
             .map_err(|error| SourceError::Frame { origin: path.display().to_string(), reason: error.to_string() })?;
         let camera = self.cameras[0].clone();
         let pixels = Pixels::Encoded(EncodedPixels { format: "", data: &self.bytes });
-        Ok(Some(Frame { camera, stamp, frame_id: FRAME_ID, pixels }))
+        Ok(Some(Frame { camera, stamp, frame_id: FRAME_ID, pixels, lens: None }))
     }
 
     fn frames_expected(&self) -> Option<u64> {
@@ -146,7 +146,7 @@ impl FrameSource for GifSource {
             step: width * 4,
             data: self.canvas.as_raw(),
         });
-        Ok(Some(Frame { camera: self.cameras[0].clone(), stamp, frame_id: FRAME_ID, pixels }))
+        Ok(Some(Frame { camera: self.cameras[0].clone(), stamp, frame_id: FRAME_ID, pixels, lens: None }))
     }
 
     fn frames_expected(&self) -> Option<u64> {

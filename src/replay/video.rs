@@ -117,7 +117,7 @@ impl FrameSource for VideoSource {
             step: width * 3,
             data: &self.pixels,
         });
-        Ok(Some(Frame { camera: self.cameras[0].clone(), stamp, frame_id: FRAME_ID, pixels }))
+        Ok(Some(Frame { camera: self.cameras[0].clone(), stamp, frame_id: FRAME_ID, pixels, lens: None }))
     }
 
     fn frames_expected(&self) -> Option<u64> {

@@ -239,6 +239,8 @@ mod tests {
             observed: true,
             track_age_secs: 0.0,
             emotion: None,
+            pose: None,
+            attention: None,
         }
     }
 

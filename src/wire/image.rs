@@ -117,7 +117,7 @@ impl<'a> CompressedImage<'a> {
 
 impl<'a> Header<'a> {
     fn frame(self, camera: CameraId, pixels: Pixels<'a>) -> Frame<'a> {
-        Frame { camera, stamp: self.stamp, frame_id: self.frame_id, pixels }
+        Frame { camera, stamp: self.stamp, frame_id: self.frame_id, pixels, lens: None }
     }
 }
 

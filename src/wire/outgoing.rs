@@ -1,7 +1,8 @@
 //! What the pipeline found, as messages. A field that nobody measured is NaN.
 
-use super::messages::{Duration, Header, People, Person, PersonEvent, PersonRecord, Pose, Time};
+use super::messages::{Duration, Header, People, Person, PersonEvent, PersonRecord, Point, Pose, Quaternion, Time};
 use crate::gallery;
+use crate::head_pose::HeadPose;
 use crate::people;
 use crate::time::Stamp;
 use std::fmt::Display;
@@ -9,7 +10,7 @@ use std::fmt::Display;
 const NANOS_PER_SEC: i64 = 1_000_000_000;
 
 impl Header {
-    fn new(stamp: Stamp, frame_id: &str) -> Self {
+    pub(crate) fn new(stamp: Stamp, frame_id: &str) -> Self {
         Self { stamp: stamp.into(), frame_id: frame_id.to_owned() }
     }
 }
@@ -71,11 +72,19 @@ impl From<&people::Person> for Person {
             emotion_probabilities_raw: emotion.and_then(|e| e.raw).unwrap_or([f32::NAN; 8]),
             valence: emotion.map_or(f32::NAN, |e| e.valence),
             arousal: emotion.map_or(f32::NAN, |e| e.arousal),
-            pose_valid: false,
-            pose: Pose::default(),
-            distance: f32::NAN,
-            attention: f32::NAN,
+            pose_valid: person.pose.is_some(),
+            pose: person.pose.as_ref().map(Pose::from).unwrap_or_default(),
+            distance: person.pose.map_or(f32::NAN, |pose| pose.distance() as f32),
+            attention: person.attention.unwrap_or(f32::NAN),
         }
+    }
+}
+
+impl From<&HeadPose> for Pose {
+    fn from(head: &HeadPose) -> Self {
+        let [x, y, z] = head.position.into();
+        let turn = head.rotation.coords;
+        Self { position: Point { x, y, z }, orientation: Quaternion { x: turn.x, y: turn.y, z: turn.z, w: turn.w } }
     }
 }
 

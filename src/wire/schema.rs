@@ -2,7 +2,7 @@
 
 /// Definitions by `package/Type`. Those of the standard packages are bare: their packages document
 /// them.
-const DEFINITIONS: [(&str, &str); 13] = [
+const DEFINITIONS: [(&str, &str); 42] = [
     ("rostro/People", include_str!("../../msg/People.msg")),
     ("rostro/Person", include_str!("../../msg/Person.msg")),
     ("rostro/PersonEvent", include_str!("../../msg/PersonEvent.msg")),
@@ -19,6 +19,62 @@ const DEFINITIONS: [(&str, &str); 13] = [
         "std_msgs/Header header\nuint32 height\nuint32 width\nstring encoding\nuint8 is_bigendian\nuint32 step\nuint8[] data\n",
     ),
     ("sensor_msgs/CompressedImage", "std_msgs/Header header\nstring format\nuint8[] data\n"),
+    ("std_msgs/Bool", "bool data\n"),
+    ("std_msgs/Float32", "float32 data\n"),
+    ("std_msgs/String", "string data\n"),
+    ("geometry_msgs/Vector3", "float64 x\nfloat64 y\nfloat64 z\n"),
+    ("geometry_msgs/Transform", "Vector3 translation\nQuaternion rotation\n"),
+    ("geometry_msgs/TransformStamped", "std_msgs/Header header\nstring child_frame_id\nTransform transform\n"),
+    ("geometry_msgs/PoseStamped", "std_msgs/Header header\nPose pose\n"),
+    ("geometry_msgs/PoseWithCovariance", "Pose pose\nfloat64[36] covariance\n"),
+    ("tf2_msgs/TFMessage", "geometry_msgs/TransformStamped[] transforms\n"),
+    ("hri_msgs/IdsList", "std_msgs/Header header\nstring[] ids\n"),
+    ("hri_msgs/IdsMatch", "string id1\nint8 id1_type\nstring id2\nint8 id2_type\nfloat32 confidence\n"),
+    (
+        "hri_msgs/NormalizedRegionOfInterest2D",
+        "std_msgs/Header header\nfloat32 xmin\nfloat32 ymin\nfloat32 xmax\nfloat32 ymax\nfloat32 c\n",
+    ),
+    ("hri_msgs/NormalizedPointOfInterest2D", "float32 x\nfloat32 y\nfloat32 c\n"),
+    (
+        "hri_msgs/FacialLandmarks",
+        "std_msgs/Header header\nNormalizedPointOfInterest2D[70] landmarks\nuint32 height\nuint32 width\n",
+    ),
+    (
+        "hri_msgs/Expression",
+        "std_msgs/Header header\nstring expression\nfloat32 valence\nfloat32 arousal\nfloat32 confidence\n",
+    ),
+    ("hri_msgs/EngagementLevel", "std_msgs/Header header\nuint8 level\n"),
+    ("vision_msgs/Point2D", "float64 x\nfloat64 y\n"),
+    ("vision_msgs/Pose2D", "Point2D position\nfloat64 theta\n"),
+    ("vision_msgs/BoundingBox2D", "Pose2D center\nfloat64 size_x\nfloat64 size_y\n"),
+    ("vision_msgs/ObjectHypothesis", "string class_id\nfloat64 score\n"),
+    ("vision_msgs/ObjectHypothesisWithPose", "ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n"),
+    (
+        "vision_msgs/Detection2D",
+        "std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox2D bbox\nstring id\n",
+    ),
+    ("vision_msgs/Detection2DArray", "std_msgs/Header header\nDetection2D[] detections\n"),
+    ("foxglove_msgs/Point2", "float64 x\nfloat64 y\n"),
+    ("foxglove_msgs/Color", "float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n"),
+    (
+        "foxglove_msgs/CircleAnnotation",
+        "builtin_interfaces/Time timestamp\nPoint2 position\nfloat64 diameter\nfloat64 thickness\nColor fill_color\n\
+         Color outline_color\n",
+    ),
+    (
+        "foxglove_msgs/PointsAnnotation",
+        "builtin_interfaces/Time timestamp\nuint8 type\nPoint2[] points\nColor outline_color\n\
+         Color[] outline_colors\nColor fill_color\nfloat64 thickness\n",
+    ),
+    (
+        "foxglove_msgs/TextAnnotation",
+        "builtin_interfaces/Time timestamp\nPoint2 position\nstring text\nfloat64 font_size\nColor text_color\n\
+         Color background_color\n",
+    ),
+    (
+        "foxglove_msgs/ImageAnnotations",
+        "CircleAnnotation[] circles\nPointsAnnotation[] points\nTextAnnotation[] texts\n",
+    ),
 ];
 
 const SEPARATOR: &str = "================================================================================\n";
