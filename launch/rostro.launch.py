@@ -17,7 +17,7 @@ ARGUMENTS = [
      'Calibration topic, as the ROS4HRI packages spell it'),
     ('image', [LaunchConfiguration('rgb_camera'), '/image_raw'],
      'Image topic of the (first) camera; compressed images are taken from its subtopic /compressed'),
-    ('camera_info', LaunchConfiguration('rgb_camera_info'), 'Calibration topic; not read yet'),
+    ('camera_info', LaunchConfiguration('rgb_camera_info'), 'Calibration topic: distances, head poses and transforms need it'),
     ('params_file', PathJoinSubstitution([FindPackageShare('rostro'), 'config', 'rostro.yaml']),
      'Parameter file; `ros2 run rostro rostro params` explains every parameter'),
     ('namespace', '', 'Namespace of the node and its topics'),
@@ -27,7 +27,8 @@ ARGUMENTS = [
 # Name, parameter, description: these win over the parameter file when they are given.
 SETTINGS = [
     ('image_transport', 'camera_transport', 'raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)'),
-    ('mode', 'output.mode', 'Which topics are published: aggregate'),
+    ('mode', 'output.mode', 'aggregate: the topics of the node alone; ros4hri: faces and whose they are as in REP-155, for '
+     'hri_person_manager; ros4hri_standalone: faces and persons as in REP-155, without one'),
     ('gallery', 'gallery.path', 'File of the people to recognise'),
     ('provider', 'inference.provider', 'Where networks run: auto, tensorrt, cuda or cpu'),
     ('use_sim_time', 'use_sim_time', 'true: follow /clock, as when a bag is played with --clock'),

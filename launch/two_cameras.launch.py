@@ -24,6 +24,7 @@ ARGUMENTS = [
 # Name, parameter, description: these win over the parameter file when they are given.
 SETTINGS = [
     ('image_transport', 'camera_transport', 'raw or compressed, for both cameras'),
+    ('mode', 'output.mode', 'Which topics are published: aggregate, ros4hri or ros4hri_standalone'),
     ('gallery', 'gallery.path', 'File of the people to recognise'),
     ('provider', 'inference.provider', 'Where networks run: auto, tensorrt, cuda or cpu'),
     ('use_sim_time', 'use_sim_time', 'true: follow /clock'),
@@ -43,7 +44,12 @@ def start(context):
     remappings = []
     for camera in CAMERAS:
         image = given[f'{camera}_image']
-        remappings += [(f'{camera}/image', image), (f'{camera}/image/compressed', f'{image}/compressed')]
+        remappings += [
+            (f'{camera}/image', image),
+            (f'{camera}/image/compressed', f'{image}/compressed'),
+            # As image_transport has it: beside the images.
+            (f'{camera}/camera_info', f"{image.rpartition('/')[0]}/camera_info"),
+        ]
     return [Node(
         package='rostro',
         executable='rostro',

@@ -44,6 +44,8 @@ pub struct Config {
     pub people: PeopleConfig,
     /// What is published.
     pub output: OutputConfig,
+    /// Transforms.
+    pub tf: TfConfig,
     /// The annotated picture.
     pub annotated: AnnotatedConfig,
     /// ONNX Runtime.
@@ -231,20 +233,34 @@ pub struct PeopleConfig {
 }
 
 /// What is published.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutputConfig {
-    /// Which topics are published.
+    /// Which topics are published. The node's own, below its name, always are.
     pub mode: OutputMode,
+    /// Where the topics of ROS4HRI are. Its clients look nowhere but below `/humans`.
+    pub humans_namespace: String,
+}
+
+/// Transforms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TfConfig {
+    /// Send `face_ID` and `gaze_ID` (and `person_ID` with `ros4hri_standalone`) of calibrated cameras.
+    pub publish: bool,
 }
 
 /// Which topics are published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputMode {
-    /// The node's own topics, below its name.
+    /// No others.
     #[default]
     Aggregate,
+    /// Also faces as ROS4HRI (REP-155) shows them, and whose they are, for a person manager.
+    Ros4hri,
+    /// Also ROS4HRI's faces and persons, where no person manager runs.
+    Ros4hriStandalone,
 }
 
 /// The annotated picture.
@@ -311,6 +327,7 @@ impl Default for Config {
             emotion: EmotionConfig::default(),
             people: PeopleConfig::default(),
             output: OutputConfig::default(),
+            tf: TfConfig::default(),
             annotated: AnnotatedConfig::default(),
             inference: InferenceConfig::default(),
             dds: DdsConfig::default(),
@@ -367,6 +384,18 @@ impl Default for EmotionConfig {
 impl Default for PeopleConfig {
     fn default() -> Self {
         Self { leave_secs: 10.0 }
+    }
+}
+
+impl Default for OutputConfig {
+    fn default() -> Self {
+        Self { mode: OutputMode::default(), humans_namespace: "/humans".into() }
+    }
+}
+
+impl Default for TfConfig {
+    fn default() -> Self {
+        Self { publish: true }
     }
 }
 
@@ -459,6 +488,14 @@ impl Config {
                 parameter: "emotion.cameras".into(),
                 value: format!("{:?}", stranger.as_str()),
                 allowed: "names out of cameras".into(),
+            });
+        }
+        let humans = &self.output.humans_namespace;
+        if humans.strip_prefix('/').is_none_or(|name| CameraId::new(name).is_err()) {
+            return Err(ConfigError::Range {
+                parameter: "output.humans_namespace".into(),
+                value: format!("{humans:?}"),
+                allowed: "an absolute name without a slash at its end, such as /humans".into(),
             });
         }
         Ok(())

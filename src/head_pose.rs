@@ -263,7 +263,7 @@ pub(crate) mod tests {
             }
             let found = HeadPose::estimate(&rough, &lens).unwrap();
             prop_assert!((found.distance() / truth.distance() - 1.0).abs() < 0.1, "{} m", found.distance());
-            prop_assert!(turned_apart(&found, &truth) < 6.0, "{:?} for {:?}", found.angles(), truth.angles());
+            prop_assert!(turned_apart(&found, &truth) < 3.0, "{:?} for {:?}", found.angles(), truth.angles());
         }
 
         #[test]

@@ -42,6 +42,7 @@ pub mod report;
 mod resample;
 #[cfg(feature = "ros")]
 pub mod ros;
+pub mod ros4hri;
 pub mod runtime;
 #[cfg(test)]
 pub(crate) mod testing;

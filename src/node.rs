@@ -10,6 +10,7 @@
 //! lifecycle node; a transport without lifecycle passes through them at once.
 
 mod diagnostics;
+mod humans;
 mod input;
 pub mod lifecycle;
 pub mod managed;
@@ -30,10 +31,12 @@ pub use services::SERVICES;
 use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::runtime::{self, Clock};
+use crate::wire::camera_info::CameraInfo;
 use crate::wire::standard::Clock as ClockMessage;
 use crate::wire::{Message as _, cdr};
 use anyhow::Context as _;
 use diagnostics::{Activity, Diagnostics};
+use humans::Wishes;
 use input::CameraInput;
 use outputs::Outputs;
 use perception::{Call, Perception};
@@ -50,6 +53,10 @@ pub struct Node {
     diagnostics: Diagnostics,
     /// Services and `/clock`, for as long as the node lives.
     _connections: Vec<Box<dyn Connection>>,
+    /// Topics that come and go; while configured.
+    wishes: Option<Wishes>,
+    /// Topics that no other node may publish, and those that others do publish.
+    exclusive: Vec<String>,
     warned_of_namesake: bool,
 }
 
@@ -79,6 +86,8 @@ impl Node {
             state: State::Unconfigured,
             diagnostics,
             _connections: connections,
+            wishes: None,
+            exclusive: Vec::new(),
             warned_of_namesake: false,
         })
     }
@@ -89,7 +98,9 @@ impl Node {
     /// What the transport refuses; the node stays as it was.
     pub fn configure(&mut self, transport: &mut dyn Transport, config: Config, line: Pipeline) -> anyhow::Result<()> {
         anyhow::ensure!(matches!(self.state, State::Unconfigured), "the node is configured already");
-        let outputs = Outputs::advertise(transport, &config.cameras)?;
+        let (outputs, wishes) = Outputs::advertise(transport, &config)?;
+        self.exclusive = outputs.exclusive_topics();
+        self.wishes = Some(wishes);
         if config.emotion.enabled && !config.emotion.model.is_empty() {
             tracing::info!("emotions are read from faces; emotion.enabled: false switches that off");
         }
@@ -105,6 +116,7 @@ impl Node {
     /// What the transport refuses; the node stays inactive.
     pub fn activate(&mut self, transport: &mut dyn Transport) -> anyhow::Result<()> {
         anyhow::ensure!(matches!(self.state, State::Inactive(_)), "only an inactive node can be activated");
+        self.look_for_rivals(transport);
         let cameras = self.listen(transport)?;
         let State::Inactive(perception) = std::mem::replace(&mut self.state, State::Unconfigured) else {
             return Ok(());
@@ -126,6 +138,9 @@ impl Node {
             let on_message: OnMessage = Box::new(move |incoming| input.receive(incoming));
             connections.push(transport.subscribe(&topic, type_name, qos, on_message)?);
             tracing::info!("{camera}: listening to {} ({type_name}, {qos})", transport.resolve(&topic));
+            let topic = format!("{camera}/camera_info");
+            let on_message = input::calibrate(Arc::clone(&self.shared), camera.clone());
+            connections.push(transport.subscribe(&topic, CameraInfo::TYPE, qos, on_message)?);
         }
         Ok(connections)
     }
@@ -156,6 +171,7 @@ impl Node {
     pub fn cleanup(&mut self) -> anyhow::Result<()> {
         let deactivated = if self.is_active() { self.deactivate() } else { Ok(()) };
         self.state = State::Unconfigured;
+        (self.wishes, self.exclusive) = (None, Vec::new());
         deactivated
     }
 
@@ -197,7 +213,11 @@ impl Node {
 
     /// What is to be done now and then: publishes diagnostics once a second, looks for another node of
     /// the same name.
-    pub fn tick(&mut self, transport: &dyn Transport) {
+    pub fn tick(&mut self, transport: &mut dyn Transport) {
+        if let Some(wishes) = &self.wishes {
+            wishes.grant(transport);
+        }
+        let transport: &dyn Transport = transport;
         let activity = match &self.state {
             State::Unconfigured => Activity::Unconfigured,
             State::Inactive(_) => Activity::Inactive,
@@ -205,7 +225,22 @@ impl Node {
         };
         if self.diagnostics.tick(&self.shared, activity, transport) {
             self.look_for_namesake(transport);
+            self.look_for_rivals(transport);
         }
+    }
+
+    /// Two nodes that publish one list of faces make every reader lose and find each of them again and again.
+    fn look_for_rivals(&self, transport: &dyn Transport) {
+        let has_rival = |topic: &&String| !transport.offers(topic).is_empty();
+        let rivals: Vec<String> = self.exclusive.iter().filter(has_rival).cloned().collect();
+        let mut status = self.shared.status();
+        for rival in rivals.iter().filter(|topic| !status.rivals.contains(topic)) {
+            tracing::error!(
+                "another node publishes {rival} too: readers take whoever is missing from the latest list for lost, so \
+                 everyone flickers; end the other node, or set output.mode or output.humans_namespace"
+            );
+        }
+        status.rivals = rivals;
     }
 
     fn look_for_namesake(&mut self, transport: &dyn Transport) {

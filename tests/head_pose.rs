@@ -10,8 +10,11 @@ use rostro::people::EventKind;
 use rostro::replay::Inputs;
 use std::path::Path;
 
-/// The angles of the one head, degrees, by frame; the events by frame.
-fn turns(clip: &Path) -> (Vec<Option<[f64; 3]>>, Vec<(usize, EventKind)>) {
+/// Yaw, pitch and roll of the one head, degrees, in the frames it is seen in.
+type Angles = Vec<Option<[f64; 3]>>;
+
+/// The angles by frame, and the events.
+fn turns(clip: &Path) -> (Angles, Vec<EventKind>) {
     let mut pipeline = load_pipeline(&Config::default(), &mut NoProgress).unwrap();
     let mut inputs = Inputs::open(&[clip.to_owned()], &[]).unwrap();
     let (mut angles, mut events) = (Vec::new(), Vec::new());
@@ -24,7 +27,7 @@ fn turns(clip: &Path) -> (Vec<Option<[f64; 3]>>, Vec<(usize, EventKind)>) {
             let HeadAngles { yaw, pitch, roll } = pose.angles();
             [yaw, pitch, roll].map(f64::to_degrees)
         }));
-        events.extend(pipeline.events().iter().map(|event| (angles.len() - 1, event.kind)));
+        events.extend(pipeline.events().iter().map(|event| event.kind));
     }
     for (number, angle) in angles.iter().enumerate() {
         println!("{number:3} {angle:5.0?}");
@@ -44,7 +47,7 @@ fn a_head_turns_to_the_sides_it_turns_to() {
         assert!(!found.is_empty(), "nothing in frames {frames:?}");
         found.iter().sum::<f64>() / found.len() as f64
     };
-    let [right, ahead, left, ahead_again, right_again] = [yaw(4..8), yaw(9..10), yaw(12..16), yaw(18..19), yaw(21..23)];
+    let [right, ahead, left, ahead_again, right_again] = [yaw(4..8), yaw(9..10), yaw(12..16), yaw(18..20), yaw(21..23)];
     println!("{right:.0} {ahead:.0} {left:.0} {ahead_again:.0} {right_again:.0}; {events:?}");
     assert!(right < -20.0 && left > 15.0 && right_again < -8.0, "{right} {left} {right_again}");
     assert!(ahead.abs() < 12.0 && ahead_again.abs() < 12.0, "{ahead} {ahead_again}");
@@ -66,7 +69,7 @@ fn a_head_that_faces_the_camera_does() {
     assert!(seen.iter().all(|[yaw, _, roll]| yaw.abs() < 15.0 && roll.abs() < 10.0), "{seen:?}");
     let attention: Vec<_> = events
         .iter()
-        .map(|(_, kind)| *kind)
+        .copied()
         .filter(|kind| matches!(kind, EventKind::AttentionGained | EventKind::AttentionLost))
         .collect();
     assert_eq!(attention, [EventKind::AttentionGained], "{events:?}");

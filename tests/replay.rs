@@ -3,15 +3,17 @@
 
 use crate::support::{python_packages, shared, skip};
 use proptest::prelude::*;
-use rostro::config::AnnotatedConfig;
+use rostro::config::{Config, OutputMode};
 use rostro::frame::{Decoder, Frame, RawPixels};
 use rostro::geometry::{BBox, Landmarks5, Point};
+use rostro::head_pose::HeadPose;
 use rostro::ids::{CameraId, FaceId, PersonId};
 use rostro::people::{EventKind, Identity, IdentityState, People, Person, PersonEvent};
 use rostro::pipeline::PipelineError;
 use rostro::replay::{self, FrameSource, Inputs, Line, Outputs, ReplaySummary};
 use rostro::time::Stamp;
-use rostro::wire;
+use rostro::wire::camera_info::CameraInfo;
+use rostro::wire::{self, Message as _};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
@@ -48,6 +50,13 @@ impl BagOfImages {
         let schema = writer.add_schema(schema, "ros2msg", definition.as_bytes()).unwrap();
         let channel = writer.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap();
         Self { writer, channel, received: 0 }
+    }
+
+    /// Another topic of the bag.
+    fn add_channel(&mut self, topic: &str, schema: &str) -> u16 {
+        let definition = wire::schema(schema).unwrap_or_default();
+        let schema = self.writer.add_schema(schema, "ros2msg", definition.as_bytes()).unwrap();
+        self.writer.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap()
     }
 
     pub(crate) fn add(&mut self, stamp: i64, shot: &Shot<'_>) {
@@ -125,7 +134,10 @@ fn stand_in_person(number: u64, x: f32, frame: &People, frames: u64) -> Person {
         observed: number == 0 || !frames.is_multiple_of(3),
         track_age_secs: frames as f32 / 15.0,
         emotion: None,
-        pose: None,
+        pose: (number == 0).then(|| HeadPose {
+            position: nalgebra::Vector3::new(0.1, 0.0, 1.5),
+            rotation: rostro::head_pose::facing_camera(),
+        }),
         attention: None,
     }
 }
@@ -175,8 +187,12 @@ impl Line for StandIn {
 
 /// Replays with the stand-in into `out`.
 fn replay_into(out: &Path, inputs: &[PathBuf]) -> ReplaySummary {
+    replay_with(&Config::default(), out, inputs)
+}
+
+fn replay_with(config: &Config, out: &Path, inputs: &[PathBuf]) -> ReplaySummary {
     let mut inputs = Inputs::open(inputs, &[]).unwrap();
-    let outputs = Outputs::create(out, &inputs.cameras(), &AnnotatedConfig::default()).unwrap();
+    let outputs = Outputs::create(out, &inputs.cameras(), config).unwrap();
     let mut counted = 0;
     let summary =
         replay::run(&mut inputs.sources, &mut StandIn::default(), outputs, &mut |frames| counted = frames).unwrap();
@@ -310,7 +326,7 @@ proptest! {
         bytes.truncate(cut.index(bytes.len()).max(bytes.len() / 4));
         std::fs::write(&path, bytes).unwrap();
         let Ok(mut inputs) = Inputs::open(&[path], &[]) else { return Ok(()) };
-        let outputs = Outputs::create(&folder.join("out"), &inputs.cameras(), &AnnotatedConfig::default()).unwrap();
+        let outputs = Outputs::create(&folder.join("out"), &inputs.cameras(), &Config::default()).unwrap();
         let summary = replay::run(&mut inputs.sources, &mut StandIn::default(), outputs, &mut |_| ()).unwrap();
         prop_assert_eq!(summary.frames.received, summary.frames.processed + summary.frames.failed);
     }
@@ -344,11 +360,47 @@ fn other_readers_find_in_the_bag_what_the_lines_say() {
     let Some(site) = bag_readers("other_readers_find_in_the_bag_what_the_lines_say") else { return };
     let folder = folder("replay_readers");
     let out = folder.join("out");
-    replay_into(&out, &two_camera_bags(&folder));
-    let found: serde_json::Value = serde_json::from_str(&other_eyes(&site, &[Path::new("read"), &out])).unwrap();
-    for reader in ["rosbags", "mcap-ros2-support"] {
-        assert_eq!(found[reader], serde_json::json!({"people": 80, "events": 8, "pictures": 28}), "{reader}");
+    for mode in [OutputMode::Aggregate, OutputMode::Ros4hri, OutputMode::Ros4hriStandalone] {
+        let mut config = Config::default();
+        config.output.mode = mode;
+        replay_with(&config, &out, &two_camera_bags(&folder));
+        let found: serde_json::Value = serde_json::from_str(&other_eyes(&site, &[Path::new("read"), &out])).unwrap();
+        let lists = if mode == OutputMode::Aggregate { 0 } else { 80 };
+        for reader in ["rosbags", "mcap-ros2-support"] {
+            let expected = serde_json::json!({"people": 80, "events": 8, "pictures": 28, "lists of faces": lists});
+            assert_eq!(found[reader], expected, "{reader}, {mode:?}");
+        }
     }
+}
+
+#[test]
+fn images_of_a_bag_come_with_the_calibration_before_them() {
+    let folder = folder("replay_calibration");
+    let image = pixels(48, 36);
+    let path = folder.join("calibrated.mcap");
+    let mut bag = BagOfImages::create(&path, "/head/image_raw", "sensor_msgs/msg/Image", 20_000);
+    let of_images = bag.channel;
+    let of_info = bag.add_channel("/head/camera_info", CameraInfo::TYPE);
+    let mut info = CameraInfo { width: 48, height: 36, ..CameraInfo::default() };
+    for (n, focal) in [(0, 50.0), (1, 60.0), (2, 0.0)] {
+        bag.channel = of_images;
+        bag.add(1_700_000_000_000_000_000 + n * 66_666_667, &Shot::Raw(rgb8(48, 36, &image)));
+        info.k = [focal, 0.0, 24.0, 0.0, focal, 18.0, 0.0, 0.0, f64::from(u8::from(focal > 0.0))];
+        let mut message = Vec::new();
+        wire::cdr::write(&info, &mut message).unwrap();
+        bag.channel = of_info;
+        bag.add_message(&message);
+    }
+    bag.channel = of_images;
+    bag.add(1_700_000_000_000_000_000 + 3 * 66_666_667, &Shot::Raw(rgb8(48, 36, &image)));
+    bag.finish();
+    let mut inputs = Inputs::open(&[path], &[]).unwrap();
+    assert_eq!((inputs.frames_expected(), inputs.cameras().len()), (Some(4), 1));
+    let mut focal = Vec::new();
+    while let Some(frame) = inputs.sources[0].next_frame().unwrap() {
+        focal.push(frame.lens.map(|lens| lens.focal()[0]));
+    }
+    assert_eq!(focal, [None, Some(50.0), Some(60.0), None], "zero K: not calibrated any more");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What ROS4HRI's clients read: the messages, byte for byte as rosbags writes them from the official
-//! definitions (`tests/reference/ros4hri_cdr.py` writes the reference).
+//! definitions (`tests/reference/ros4hri_cdr.py` writes the reference), and a live node that a peer listens to
+//! as libhri does.
 
 use crate::wire_frame::hex;
 use rostro::wire::camera_info::CameraInfo;
@@ -127,4 +128,88 @@ fn words_and_places_are_the_official_ones() {
     ] {
         assert_eq!(landmarks[name], place, "{name}");
     }
+}
+
+/// A peer that does as libhri: it learns of faces from the list, listens to a face's topics only then, and to a
+/// person's latched ones later still.
+#[cfg(feature = "dds")]
+#[test]
+fn a_client_that_comes_late_sees_faces_and_persons() {
+    use crate::node_support::{LiveNode, Peer, clip, own_domain, wait_until, write_raw};
+    use serde_json::{Value, json};
+
+    let name = "a_client_that_comes_late_sees_faces_and_persons";
+    let (Some(frames), Some(_)) = (clip(name), crate::support::runtime(name)) else { return };
+    let folder = crate::replay::folder(name);
+    let domain = own_domain();
+    let Some(mut peer) = Peer::start(name, domain) else { return };
+    let parameters = "output: {mode: ros4hri_standalone}\ncamera_reliability: reliable\nidentity: {enabled: false}\n\
+                      processing: {max_age_secs: 0.0}\n";
+    let mut node = LiveNode::start(domain, &folder, parameters, &["--image", "/head/image_raw"]);
+    peer.listen("/humans/faces/tracked", "IdsList", false);
+    let focal = frames[0].width();
+    let (cx, cy) = (focal / 2, frames[0].height() / 2);
+    let frames = write_raw(&folder.join("frames"), &frames, "rgb8");
+    peer.ask(&json!({"do": "publish", "topic": "/head/image_raw", "frames": frames, "hz": 10, "count": 1200,
+        "info": {"topic": "/head/camera_info", "k": [focal, 0, cx, 0, focal, cy, 0, 0, 1]}}));
+
+    let ids = |lists: &[Value]| -> Vec<String> {
+        let last = lists.iter().rfind(|list| list["ids"].as_array().is_some_and(|ids| !ids.is_empty()));
+        let ids = last.and_then(|list| list["ids"].as_array()).into_iter().flatten();
+        ids.map(|id| id.as_str().unwrap().to_owned()).collect()
+    };
+    let mut face = String::new();
+    wait_until("a face in the list", || {
+        face = ids(&peer.take("/humans/faces/tracked")).into_iter().next().unwrap_or_default();
+        !face.is_empty()
+    });
+    assert!(face.len() == 5 && face.bytes().all(|b| b.is_ascii_lowercase()), "{face}");
+
+    // Late, and only now.
+    let topic = |below: &str| format!("/humans/faces/{face}/{below}");
+    peer.listen(&topic("roi"), "NormalizedRegionOfInterest2D", false);
+    peer.listen(&topic("landmarks"), "FacialLandmarks", false);
+    peer.listen(&topic("cropped"), "Image", false);
+    peer.listen("/tf", "TFMessage", false);
+    peer.listen("/humans/persons/known", "IdsList", true);
+    peer.listen("/humans/persons/tracked", "IdsList", true);
+    for (below, is_right) in [
+        ("roi", (|roi| roi["xmax"].as_f64() > roi["xmin"].as_f64()) as fn(&Value) -> bool),
+        ("landmarks", |found| found["landmarks"][68]["c"].as_f64() > Some(0.0)),
+        ("cropped", |picture| picture["encoding"] == "bgr8" && picture["width"] == 128),
+    ] {
+        wait_until(below, || peer.take(&topic(below)).last().is_some_and(is_right));
+    }
+    let mut children = BTreeSet::new();
+    wait_until("transforms of face, gaze and person", || {
+        for message in peer.take("/tf") {
+            for transform in message["transforms"].as_array().unwrap() {
+                children.insert(transform["child_frame_id"].as_str().unwrap().to_owned());
+            }
+        }
+        ["face_", "gaze_", "person_anon_"].iter().all(|kind| children.contains(&format!("{kind}{face}")))
+    });
+    let person = format!("anon_{face}");
+    for list in ["known", "tracked"] {
+        let topic = format!("/humans/persons/{list}");
+        wait_until(list, || ids(&peer.take(&topic)).contains(&person));
+    }
+    for (below, kind, value) in [("anonymous", "Bool", json!(true)), ("face_id", "Text", json!(face))] {
+        let topic = format!("/humans/persons/{person}/{below}");
+        peer.listen(&topic, kind, true);
+        wait_until(below, || peer.take(&topic).last().is_some_and(|message| message["data"] == value));
+    }
+
+    // Somebody else begins to publish the same list.
+    peer.ask(&json!({"do": "advertise", "topic": "/humans/faces/tracked", "type": "IdsList"}));
+    node.wait_for_log("another node publishes /humans/faces/tracked too");
+
+    // The node ends: nobody is there any more.
+    peer.take("/humans/faces/tracked");
+    assert!(node.end("TERM").success());
+    let mut last = Value::Null;
+    wait_until("the last list", || {
+        last = peer.take("/humans/faces/tracked").pop().unwrap_or(std::mem::take(&mut last));
+        last["ids"].as_array().is_some_and(Vec::is_empty)
+    });
 }

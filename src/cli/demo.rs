@@ -85,7 +85,7 @@ fn compose(pictures: &Installed, out: &Path) -> anyhow::Result<Vec<FrameTruth>> 
 
 fn replay_and_score(config: &Config, line: Pipeline, truth: &[FrameTruth], out: &Path) -> anyhow::Result<Report> {
     let mut inputs = Inputs::open(&[out.join(SCENE_FILE)], &[])?;
-    let outputs = Outputs::create(out, &inputs.cameras(), &config.annotated)?;
+    let outputs = Outputs::create(out, &inputs.cameras(), config)?;
     say(&format!("looking at {} frames", truth.len()));
     let bar = FrameBar::show(inputs.frames_expected());
     let mut line = ScoredLine::new(line, truth, &story::MOMENTS);

@@ -31,12 +31,17 @@ use tracing_subscriber::filter::Targets;
 Listens (per camera NAME of the parameter `cameras`, by default one called camera):
   NAME/image              sensor_msgs/Image             with camera_transport: raw
   NAME/image/compressed   sensor_msgs/CompressedImage   with camera_transport: compressed
+  NAME/camera_info        sensor_msgs/CameraInfo        for distances, head poses and transforms
 Publishes:
   ~/people                rostro/People                 everyone in view, for every processed image
   ~/events                rostro/PersonEvent            what changed; the last 50 for late subscribers
   ~/known_people          rostro/KnownPeople            the gallery
+  ~/detections            vision_msgs/Detection2DArray  boxes, when somebody subscribes
+  ~/primary_person_pose   geometry_msgs/PoseStamped     the nearest head
   ~/annotated             sensor_msgs/Image             who is where, when somebody subscribes
   ~/annotated/compressed  sensor_msgs/CompressedImage   the same as JPEG
+  /tf                     tf2_msgs/TFMessage            face_ID and gaze_ID, of calibrated cameras
+  /humans/...             hri_msgs                      with output.mode ros4hri or ros4hri_standalone
   /diagnostics            diagnostic_msgs/DiagnosticArray
 Serves ~/enrol ~/set_name ~/merge ~/forget ~/list_people ~/export_person ~/identify ~/enable ~/reset
 ~/forget_all, and those of parameters and of the lifecycle.
@@ -44,13 +49,14 @@ Serves ~/enrol ~/set_name ~/merge ~/forget ~/list_people ~/export_person ~/ident
 Examples:
   rostro node --image /head_camera/image_raw
   rostro node --params-file robot.yaml --namespace robot1
+  rostro node --ros-args -p output.mode:=ros4hri_standalone
   rostro node --ros-args -r camera/image:=/head/image_raw -p camera_transport:=compressed
   ROS_DOMAIN_ID=7 ROS_LOCALHOST_ONLY=1 rostro node -v
 
 Exit codes: 0 ended by a signal, 1 could not start, 2 wrong usage")]
 pub(super) struct NodeArgs {
     /// Image topic of the first camera, in place of NAME/image; compressed images are taken from
-    /// TOPIC/compressed.
+    /// TOPIC/compressed, the calibration from camera_info beside TOPIC.
     #[arg(long, value_name = "TOPIC")]
     image: Option<String>,
 
@@ -118,7 +124,7 @@ fn over_dds(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
     }
     let (config, use_sim_time) = settings(args, given)?;
     let mut names = names(args, &ros)?;
-    names.remaps.splice(0..0, image_remaps(args, &config));
+    names.remaps.splice(0..0, image_remaps(args, &config, &ros.remaps));
     let mut transport = Dds::join(&dds_options(&config)?, names)?;
     if config.camera_transport == CameraTransport::Raw
         && let Some(advice) = dds::buffer_advice(None)
@@ -136,7 +142,7 @@ fn over_ros(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
     let mut given = in_files(args.params_file.iter().cloned())?;
     given.extend(of_rcl);
     let (config, use_sim_time) = settings(args, given)?;
-    transport.remap(image_remaps(args, &config));
+    transport.remap(image_remaps(args, &config, &ros.remaps));
     managed::run(&mut transport, config, use_sim_time, stop, loader())
 }
 
@@ -174,14 +180,24 @@ fn names(args: &NodeArgs, ros: &RosArguments) -> anyhow::Result<Names> {
     Ok(Names::new(namespace, node, ros.remaps.clone())?)
 }
 
-/// `--image` is the base of both kinds of images of the first camera.
-fn image_remaps(args: &NodeArgs, config: &Config) -> Vec<(String, String)> {
+/// `--image` is the base of both kinds of images of the first camera; its calibration is beside it, unless a
+/// rule of its own says where it is.
+fn image_remaps(args: &NodeArgs, config: &Config, given: &[(String, String)]) -> Vec<(String, String)> {
     let (Some(topic), Some(camera)) = (&args.image, config.cameras.first()) else { return Vec::new() };
     let base = topic.strip_suffix("/compressed").unwrap_or(topic);
-    vec![
+    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let info = format!("{camera}/camera_info");
+    let is_given = given.iter().any(|(from, _)| from.trim_start_matches('/') == info);
+    let mut remaps = vec![
         (format!("{camera}/image"), base.to_owned()),
         (format!("{camera}/image/compressed"), format!("{base}/compressed")),
-    ]
+    ];
+    if !is_given {
+        // A relative topic without a folder has its calibration in the node's namespace.
+        let beside = if base.contains('/') { format!("{folder}/camera_info") } else { "camera_info".to_owned() };
+        remaps.push((info, beside));
+    }
+    remaps
 }
 
 #[cfg(feature = "dds")]

@@ -85,7 +85,7 @@ impl RecordingArgs {
         for note in inputs.notes() {
             tracing::warn!("{note}");
         }
-        let outputs = Outputs::create(out, &inputs.cameras(), &config.annotated)?;
+        let outputs = Outputs::create(out, &inputs.cameras(), &config)?;
         let mut line = match load_known(&config, self.gallery.as_deref()) {
             Ok(line) => line,
             Err(error) => {

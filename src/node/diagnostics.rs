@@ -110,6 +110,7 @@ impl Diagnostics {
         let enabled = shared.enabled.load(Ordering::Relaxed);
         let mut all = vec![perception(activity, enabled, processed_hz, &mut latencies, faces)];
         all.extend(inputs);
+        all.push(humans(&config, &shared.status().rivals));
         all.push(inference(&config));
         all.push(gallery_status(&gallery));
         let node = transport.node_name();
@@ -177,6 +178,7 @@ impl Input<'_> {
         if let Some((width, height, encoding)) = &self.status.format {
             values.push(value("format", format!("{width}x{height} {encoding}")));
         }
+        values.push(value("calibrated", self.status.lens.is_some()));
         if let Some(reason) = &self.status.last_failure {
             values.push(value("last_failure", reason));
         }
@@ -283,6 +285,18 @@ fn inference(config: &Config) -> DiagnosticStatus {
     }
     let message = format!("{wanted} was asked for, {} run elsewhere", elsewhere.join(", "));
     status("/inference", DiagnosticStatus::WARN, message, values)
+}
+
+/// Whether ROS4HRI's readers get what they should.
+fn humans(config: &Config, rivals: &[String]) -> DiagnosticStatus {
+    let mode = serde_json::to_value(config.output.mode).unwrap_or_default();
+    let mode = mode.as_str().unwrap_or_default();
+    let values = vec![value("mode", mode), value("also_published_by_others", rivals.join(" "))];
+    if rivals.is_empty() {
+        return status("/ros4hri", DiagnosticStatus::OK, mode.to_owned(), values);
+    }
+    let message = format!("another node publishes {} too: everyone flickers", rivals.join(", "));
+    status("/ros4hri", DiagnosticStatus::ERROR, message, values)
 }
 
 fn gallery_status(gallery: &GalleryStatus) -> DiagnosticStatus {

@@ -1,11 +1,13 @@
 //! Images as they come: counted, stamped, and put where the perception thread takes the latest.
 
 use super::shared::Shared;
-use super::transport::{ImageMessage, Incoming};
+use super::transport::{ImageMessage, Incoming, OnMessage};
 use crate::config::CameraTransport;
 use crate::ids::CameraId;
 use crate::runtime::{self, JITTER_SECS};
 use crate::time::Stamp;
+use crate::wire::camera_info::CameraInfo;
+use crate::wire::cdr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +21,24 @@ pub(super) struct CameraInput {
     camera: CameraId,
     compressed: bool,
     last: Option<Stamp>,
+}
+
+/// Follows a camera's calibration.
+pub(super) fn calibrate(shared: Arc<Shared>, camera: CameraId) -> OnMessage {
+    Box::new(move |incoming| {
+        let read = incoming.and_then(|incoming| match incoming {
+            Incoming::Cdr(bytes) => cdr::read::<CameraInfo>(&bytes).map_err(|error| error.to_string()),
+            _ => Err("not a camera_info".to_owned()),
+        });
+        let lens = read.and_then(|info| info.lens().map_err(|error| error.to_string()));
+        let mut status = shared.status();
+        if let Err(reason) = &lens
+            && status.is_new(format!("{camera}: {reason}"))
+        {
+            tracing::warn!("{camera}/camera_info: {reason}");
+        }
+        status.camera(&camera).lens = lens.ok();
+    })
 }
 
 impl CameraInput {

@@ -158,7 +158,7 @@ impl Managed {
             // Deactivating finds the reason, and error processing puts things right.
             self.change(transport, &msg::Transition { id: 0, label: "deactivate".to_owned() }, None);
         }
-        self.node.tick(&*transport);
+        self.node.tick(transport);
     }
 
     /// Ends from any state.

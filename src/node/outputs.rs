@@ -1,30 +1,39 @@
 //! What the node publishes about people.
 
+use super::humans::{self, HumansTopics, Wishes};
 use super::transport::{Publisher, Qos, Transport, TransportError};
 use crate::annotate::Annotator;
-use crate::config::AnnotatedConfig;
+use crate::config::{AnnotatedConfig, Config, OutputMode};
 use crate::frame::{Decoder, EncodedPixels, Pixels, RawPixels};
+use crate::gallery::PersonRecord;
 use crate::ids::CameraId;
-use crate::people::People;
+use crate::people::{People, PersonEvent};
+use crate::ros4hri::{self, Humans, Settings};
 use crate::time::Stamp;
+use crate::wire::geometry::PoseStamped;
 use crate::wire::image::{CompressedImage, Header, RawImage};
+use crate::wire::vision::Detection2DArray;
 use crate::wire::{self, Message, WireError, messages};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Topics of every node: name, type, QoS. Those of annotated pictures are beside them, as they depend
 /// on the cameras.
-pub const TOPICS: [(&str, &str, Qos); 3] = [
+pub const TOPICS: [(&str, &str, Qos); 4] = [
     ("~/people", messages::People::TYPE, Qos::reliable(10)),
     ("~/events", messages::PersonEvent::TYPE, Qos::latched(50)),
     ("~/known_people", messages::KnownPeople::TYPE, Qos::latched(1)),
+    ("~/primary_person_pose", PoseStamped::TYPE, Qos::reliable(1)),
 ];
+
+/// Where `vision_msgs` is installed.
+const DETECTIONS: &str = "~/detections";
 
 /// Reliable, so that every viewer can subscribe whatever it asks for.
 const PICTURE_QOS: Qos = Qos::reliable(1);
 
 /// One topic.
-struct Topic {
+pub(super) struct Topic {
     publisher: Box<dyn Publisher>,
     is_failing: bool,
 }
@@ -41,6 +50,9 @@ pub(super) struct Outputs {
     people: Topic,
     events: Topic,
     known_people: Topic,
+    primary_pose: Topic,
+    detections: Option<Topic>,
+    humans: Option<(Humans, HumansTopics)>,
     pictures: BTreeMap<CameraId, Pictures>,
     annotator: Option<Annotator>,
     decoder: Decoder,
@@ -57,9 +69,10 @@ pub fn picture_topics(camera: &CameraId, is_only: bool) -> (String, String) {
 }
 
 impl Outputs {
-    pub(super) fn advertise(transport: &mut dyn Transport, cameras: &[CameraId]) -> Result<Self, TransportError> {
+    pub(super) fn advertise(transport: &mut dyn Transport, config: &Config) -> Result<(Self, Wishes), TransportError> {
+        let cameras = &config.cameras;
         let mut topic = |name: &str, type_name: &str, qos: Qos| -> Result<Topic, TransportError> {
-            Ok(Topic { publisher: transport.advertise(name, type_name, qos)?, is_failing: false })
+            Ok(Topic::of(transport.advertise(name, type_name, qos)?))
         };
         let mut pictures = BTreeMap::new();
         for camera in cameras {
@@ -68,29 +81,71 @@ impl Outputs {
             let compressed = topic(&compressed, messages::CompressedImage::TYPE, PICTURE_QOS)?;
             pictures.insert(camera.clone(), Pictures { raw, compressed, last: None });
         }
-        let [people, events, known_people] = TOPICS.map(|(name, type_name, qos)| topic(name, type_name, qos));
+        let [people, events, known_people, primary_pose] =
+            TOPICS.map(|(name, type_name, qos)| topic(name, type_name, qos));
+        let detections = topic(DETECTIONS, Detection2DArray::TYPE, Qos::reliable(10))
+            .inspect_err(|error| tracing::info!(%error, "no {DETECTIONS}: is vision_msgs installed?"))
+            .ok();
+        let (humans, wishes) = humans(transport, config);
         let annotator = Annotator::new().inspect_err(|error| tracing::error!(%error, "no annotated pictures")).ok();
-        Ok(Self {
+        let outputs = Self {
             people: people?,
             events: events?,
             known_people: known_people?,
+            primary_pose: primary_pose?,
+            detections,
+            humans,
             pictures,
             annotator,
             decoder: Decoder::default(),
             message: Vec::new(),
-        })
+        };
+        Ok((outputs, wishes))
     }
 
-    pub(super) fn people(&mut self, people: &messages::People) {
-        self.people.send(people, &mut self.message);
+    /// Everyone in one frame, to everyone who listens.
+    pub(super) fn people(&mut self, people: &People, events: &[PersonEvent], pixels: &Pixels<'_>) {
+        self.people.send(&messages::People::from(people), &mut self.message);
+        if let Some(detections) = self.detections.as_mut().filter(|topic| topic.is_wanted()) {
+            detections.send(&Detection2DArray::from(people), &mut self.message);
+        }
+        if let Some(pose) = PoseStamped::of_nearest(people) {
+            self.primary_pose.send(&pose, &mut self.message);
+        }
+        if let Some((humans, topics)) = &mut self.humans {
+            let wanted = humans.wants_pictures(people, topics);
+            // The line has read this image, so it can be read again.
+            let image = wanted.then(|| self.decoder.decode(pixels).ok()).flatten();
+            humans.publish(people, events, image, topics);
+        }
+    }
+
+    /// Nobody is seen by a camera any more, because nobody looks; `last` is its last frame without people.
+    pub(super) fn nobody(&mut self, last: &People) {
+        self.people.send(&messages::People::from(last), &mut self.message);
+        if let Some((humans, topics)) = &mut self.humans {
+            humans.end(last.stamp, topics);
+        }
+    }
+
+    /// Lists that only one node may publish.
+    pub(super) fn exclusive_topics(&self) -> Vec<String> {
+        self.humans.as_ref().map(|(humans, _)| humans.exclusive()).unwrap_or_default()
     }
 
     pub(super) fn event(&mut self, event: &messages::PersonEvent) {
         self.events.send(event, &mut self.message);
     }
 
-    pub(super) fn known_people(&mut self, known: &messages::KnownPeople) {
-        self.known_people.send(known, &mut self.message);
+    pub(super) fn known_people(&mut self, known: &[PersonRecord], now: Stamp) {
+        if let Some((humans, _)) = &mut self.humans {
+            // Strangers are many, and told only once they are seen.
+            let told = known.iter().filter(|record| record.expires.is_none());
+            humans.know(told.map(|record| record.person_id));
+        }
+        let header = messages::Header { stamp: now.into(), frame_id: String::new() };
+        let people = known.iter().map(messages::PersonRecord::from).collect();
+        self.known_people.send(&messages::KnownPeople { header, people }, &mut self.message);
     }
 
     /// The annotated picture, if somebody wants it and it is time for the next.
@@ -127,8 +182,38 @@ impl Outputs {
     }
 }
 
+/// The topics of ROS4HRI, as far as their packages are installed.
+fn humans(transport: &mut dyn Transport, config: &Config) -> (Option<(Humans, HumansTopics)>, Wishes) {
+    let (mut topics, wishes) = humans::connected();
+    let mut settings = Settings::of(config);
+    let mut humans = Humans::new(settings.clone());
+    for ros4hri::Topic { name, type_name, qos } in humans.topics() {
+        match transport.advertise(&name, type_name, qos) {
+            Ok(publisher) => topics.add(name, Topic::of(publisher)),
+            Err(error) if type_name.starts_with(ros4hri::PACKAGE) => {
+                tracing::error!(
+                    %error,
+                    "output.mode asks for ROS4HRI, and {} is not there: install ros-$ROS_DISTRO-hri-msgs and build rostro                      again; only the node's own topics are published",
+                    ros4hri::PACKAGE
+                );
+                settings.mode = OutputMode::Aggregate;
+                humans = Humans::new(settings);
+                break;
+            }
+            Err(error) => tracing::error!(%error, "no transforms"),
+        }
+    }
+    // Without topics there is nothing to show.
+    let is_wanted = !humans.topics().is_empty();
+    (is_wanted.then_some((humans, topics)), wishes)
+}
+
 impl Topic {
-    fn is_wanted(&self) -> bool {
+    pub(super) fn of(publisher: Box<dyn Publisher>) -> Self {
+        Self { publisher, is_failing: false }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
         self.publisher.subscribers() > 0
     }
 
@@ -138,7 +223,7 @@ impl Topic {
     }
 
     /// Sends; a trouble is logged when it begins and when it ends.
-    fn send_written(&mut self, written: Result<(), WireError>, message: &[u8]) {
+    pub(super) fn send_written(&mut self, written: Result<(), WireError>, message: &[u8]) {
         let sent = match written {
             Ok(()) => self.publisher.publish(message).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),

@@ -150,13 +150,14 @@ impl Perception {
 
     fn process(&mut self, taken: &Taken<ImageMessage>) -> Result<(), String> {
         let read = taken.message.frame(taken.camera.clone()).map_err(|error| error.to_string())?;
-        let frame = Frame { stamp: taken.stamp, ..read };
+        let lens = self.shared.status().camera(&taken.camera).lens;
+        let frame = Frame { stamp: taken.stamp, lens, ..read };
         let people = self.line.process(&frame).map_err(|error| error.to_string())?.clone();
         let events = self.line.events().to_vec();
         self.note_format(&people, &frame.pixels);
         let latency = self.latency(frame.stamp);
         let people = People { displaced: taken.displaced, latency_nanos: latency.unwrap_or(0), ..people };
-        self.outputs.people(&messages::People::from(&people));
+        self.outputs.people(&people, &events, &frame.pixels);
         self.publish_events(&events);
         let annotated = self.shared.with_config(|config| config.annotated.clone());
         self.outputs.picture(&frame.pixels, &people, &annotated);
@@ -240,20 +241,15 @@ impl Perception {
             self.known = Some((revision, runtime::now()));
             let people = self.line.list();
             self.shared.status().gallery.people = people.len();
-            let header = messages::Header { stamp: self.shared.clock.now().into(), frame_id: String::new() };
-            let people = people.iter().map(messages::PersonRecord::from).collect();
-            self.outputs.known_people(&messages::KnownPeople { header, people });
+            self.outputs.known_people(&people, self.shared.clock.now());
         }
     }
 
     /// Tells subscribers that nobody is seen any more, because nobody looks.
     pub(super) fn say_nobody(&mut self) {
+        let stamp = self.image_time();
         for frame in self.last_frames.values() {
-            let mut message = messages::People::from(frame);
-            message.header.stamp = self.image_time().into();
-            message.displaced = 0;
-            message.latency = messages::Duration::default();
-            self.outputs.people(&message);
+            self.outputs.nobody(&People { stamp, displaced: 0, latency_nanos: 0, ..frame.clone() });
         }
     }
 

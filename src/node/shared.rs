@@ -4,6 +4,7 @@ use super::perception::Call;
 use super::transport::ImageMessage;
 use crate::config::Config;
 use crate::ids::CameraId;
+use crate::lens::Lens;
 use crate::mailbox::Inbox;
 use crate::runtime::Clock;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub(super) struct Shared {
 pub(super) struct Status {
     pub(super) cameras: BTreeMap<CameraId, CameraStatus>,
     pub(super) gallery: GalleryStatus,
+    /// Lists of ROS4HRI that another node publishes too.
+    pub(super) rivals: Vec<String>,
     /// Causes of trouble by their text, and how often each came since the node began.
     causes: BTreeMap<String, u64>,
 }
@@ -48,6 +51,8 @@ pub(super) struct CameraStatus {
     pub(super) clocks_differ: bool,
     /// People in the last processed image.
     pub(super) faces: usize,
+    /// What the last `camera_info` says.
+    pub(super) lens: Option<Lens>,
 }
 
 /// Of the gallery.

@@ -9,8 +9,10 @@ use super::source::{FrameSource, OpenError, SourceError};
 use super::sqlite_file;
 use crate::frame::Frame;
 use crate::ids::CameraId;
+use crate::lens::Lens;
 use crate::time::Stamp;
 use crate::wire;
+use crate::wire::camera_info::CameraInfo;
 use mcap::McapError;
 use mcap::records::Record;
 use std::collections::BTreeMap;
@@ -19,18 +21,20 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// The two message types that carry images.
+/// The message types that carry images, and that of calibrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum ImageKind {
+enum TopicKind {
     Raw,
     Compressed,
+    Info,
 }
 
-impl ImageKind {
+impl TopicKind {
     fn of_schema(schema: &str) -> Option<Self> {
         match schema {
             "sensor_msgs/msg/Image" => Some(Self::Raw),
             "sensor_msgs/msg/CompressedImage" => Some(Self::Compressed),
+            "sensor_msgs/msg/CameraInfo" => Some(Self::Info),
             _ => None,
         }
     }
@@ -40,7 +44,7 @@ impl ImageKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Topic {
     name: String,
-    kind: ImageKind,
+    kind: TopicKind,
     camera: CameraId,
 }
 
@@ -148,12 +152,13 @@ struct LoadedSpan {
     next: usize,
 }
 
-/// The images of bags, in the order of their log times.
+/// The images of bags, in the order of their log times, each with the calibration before it.
 pub struct BagSource {
     files: Vec<BagFile>,
     topics: Vec<Topic>,
     cameras: Vec<CameraId>,
     left_out: Vec<String>,
+    lenses: BTreeMap<CameraId, Lens>,
     images: Option<u64>,
     /// File index and span, last to be read first.
     waiting: Vec<(usize, Span)>,
@@ -161,6 +166,7 @@ pub struct BagSource {
     spare: Vec<Vec<u8>>,
     losses: Vec<SourceError>,
     last_stamp: Option<Stamp>,
+    has_warned_of_lens: bool,
 }
 
 impl BagSource {
@@ -195,25 +201,28 @@ impl BagSource {
                 .filter_map(|(id, channel)| Some((*id, topics.iter().position(|topic| topic.name == channel.topic)?)))
                 .collect();
         }
-        let images = count_images(&files, &channels);
+        let images = count_images(&files, &channels, &topics);
         if images == Some(0) {
             return Err(no_images());
         }
         spans.retain(|(file, span)| span_has_images(&files[*file], span));
         spans.sort_by_key(|(file, span)| std::cmp::Reverse((span.start, *file, span.offset)));
-        let mut cameras: Vec<CameraId> = topics.iter().map(|topic| topic.camera.clone()).collect();
+        let images_of = topics.iter().filter(|topic| topic.kind != TopicKind::Info);
+        let mut cameras: Vec<CameraId> = images_of.map(|topic| topic.camera.clone()).collect();
         cameras.sort();
         Ok(Self {
             files,
             topics,
             cameras,
             left_out,
+            lenses: BTreeMap::new(),
             images,
             waiting: spans,
             loaded: Vec::new(),
             spare: Vec::new(),
             losses: Vec::new(),
             last_stamp: None,
+            has_warned_of_lens: false,
         })
     }
 
@@ -266,6 +275,41 @@ impl BagSource {
         });
     }
 
+    /// The next message: index of its span, of itself, and of its topic.
+    fn next_message(&mut self) -> Result<Option<(usize, usize, usize)>, SourceError> {
+        self.drop_finished_spans();
+        let earliest = self.earliest();
+        if let Some(loss) = self.losses.pop() {
+            return Err(loss);
+        }
+        let Some(index) = earliest else {
+            return self.next_loss().map_or(Ok(None), Err);
+        };
+        let span = &mut self.loaded[index];
+        span.next += 1;
+        Ok(Some((index, span.next - 1, span.messages[span.next - 1].topic)))
+    }
+
+    fn bytes(&self, span: usize, message: usize) -> &[u8] {
+        let span = &self.loaded[span];
+        &span.data[span.messages[message].bytes.clone()]
+    }
+
+    /// Takes a calibration; one that is none is told once.
+    fn calibrate(&mut self, span: usize, message: usize, topic: usize) {
+        let read = wire::cdr::read::<CameraInfo>(self.bytes(span, message)).map_err(|error| error.to_string());
+        let topic = &self.topics[topic];
+        match read.and_then(|info| info.lens().map_err(|error| error.to_string())) {
+            Ok(lens) => drop(self.lenses.insert(topic.camera.clone(), lens)),
+            Err(reason) => {
+                self.lenses.remove(&topic.camera);
+                if !std::mem::replace(&mut self.has_warned_of_lens, true) {
+                    tracing::warn!("{}: {reason}", topic.name);
+                }
+            }
+        }
+    }
+
     /// What is still to be said about the files when all messages are through.
     fn next_loss(&mut self) -> Option<SourceError> {
         let last = self.last_stamp;
@@ -278,31 +322,25 @@ impl BagSource {
 
 impl FrameSource for BagSource {
     fn next_frame(&mut self) -> Result<Option<Frame<'_>>, SourceError> {
-        self.drop_finished_spans();
-        let earliest = self.earliest();
-        if let Some(loss) = self.losses.pop() {
-            return Err(loss);
-        }
-        let Some(index) = earliest else {
-            return self.next_loss().map_or(Ok(None), Err);
-        };
-        let span = &mut self.loaded[index];
-        let at = span.next;
-        span.next += 1;
-        let span = &self.loaded[index];
-        let message = &span.messages[at];
-        let topic = &self.topics[message.topic];
-        let bytes = &span.data[message.bytes.clone()];
-        let parsed = match topic.kind {
-            ImageKind::Raw => wire::image::RawImage::parse(bytes).map(|image| image.frame(topic.camera.clone())),
-            ImageKind::Compressed => {
-                wire::image::CompressedImage::parse(bytes).map(|image| image.frame(topic.camera.clone()))
+        let (span, message, topic) = loop {
+            let Some((span, message, topic)) = self.next_message()? else { return Ok(None) };
+            if self.topics[topic].kind != TopicKind::Info {
+                break (span, message, topic);
             }
+            self.calibrate(span, message, topic);
+        };
+        let (span, topic) = (&self.loaded[span], &self.topics[topic]);
+        let bytes = &span.data[span.messages[message].bytes.clone()];
+        let camera = topic.camera.clone();
+        let parsed = if topic.kind == TopicKind::Compressed {
+            wire::image::CompressedImage::parse(bytes).map(|image| image.frame(camera))
+        } else {
+            wire::image::RawImage::parse(bytes).map(|image| image.frame(camera))
         };
         match parsed {
             Ok(frame) => {
                 self.last_stamp = Some(frame.stamp);
-                Ok(Some(frame))
+                Ok(Some(Frame { lens: self.lenses.get(&topic.camera).copied(), ..frame }))
             }
             Err(error) => Err(SourceError::Frame { origin: topic.name.clone(), reason: error.to_string() }),
         }
@@ -336,8 +374,11 @@ fn open_error(path: &Path, error: McapError) -> OpenError {
     }
 }
 
-fn count_images(files: &[BagFile], channels: &[BTreeMap<u16, Channel>]) -> Option<u64> {
-    let chosen = files.iter().zip(channels).flat_map(|(file, channels)| file.topics.keys().map(|id| &channels[id]));
+fn count_images(files: &[BagFile], channels: &[BTreeMap<u16, Channel>], topics: &[Topic]) -> Option<u64> {
+    let is_image = |topic: usize| topics[topic].kind != TopicKind::Info;
+    let chosen = files.iter().zip(channels).flat_map(|(file, channels)| {
+        file.topics.iter().filter(|(_, topic)| is_image(**topic)).map(|(id, _)| &channels[id])
+    });
     chosen.map(|channel| channel.messages).sum()
 }
 
@@ -345,7 +386,7 @@ fn span_has_images(file: &BagFile, span: &Span) -> bool {
     span.channels.as_ref().is_none_or(|ids| ids.iter().any(|id| file.topics.contains_key(id)))
 }
 
-/// The image topics to replay, and remarks on those left out.
+/// The image topics to replay with the calibrations beside them, and remarks on those left out.
 fn choose_topics(
     files: &[BTreeMap<u16, Channel>],
     only: &[String],
@@ -356,15 +397,16 @@ fn choose_topics(
         all.entry(&channel.topic).or_insert(channel);
     }
     let listed = || all.values().map(|channel| format!("{} ({})", channel.topic, channel.schema)).collect::<Vec<_>>();
-    let images: BTreeMap<&str, ImageKind> =
-        all.iter().filter_map(|(name, channel)| Some((*name, ImageKind::of_schema(&channel.schema)?))).collect();
+    let mut images: BTreeMap<&str, TopicKind> =
+        all.iter().filter_map(|(name, channel)| Some((*name, TopicKind::of_schema(&channel.schema)?))).collect();
+    let infos: Vec<&str> = images.extract_if(.., |_, kind| *kind == TopicKind::Info).map(|(name, _)| name).collect();
     if let Some(missing) = only.iter().find(|name| !images.contains_key(name.as_str())) {
         return Err(OpenError::NoSuchTopic { input: input.to_owned(), topic: missing.clone(), there: listed() });
     }
     let mut left_out = Vec::new();
     let mut chosen: BTreeMap<CameraId, Topic> = BTreeMap::new();
     // Raw before compressed: of two topics of one camera, the first is kept.
-    let mut candidates: Vec<(ImageKind, &str)> = images.into_iter().map(|(name, kind)| (kind, name)).collect();
+    let mut candidates: Vec<(TopicKind, &str)> = images.into_iter().map(|(name, kind)| (kind, name)).collect();
     candidates.sort_unstable();
     for (kind, name) in candidates {
         let is_wanted = only.iter().any(|wanted| wanted == name);
@@ -393,7 +435,22 @@ fn choose_topics(
     if chosen.is_empty() {
         return Err(OpenError::NoImageTopic { input: input.to_owned(), there: listed() });
     }
-    Ok((chosen.into_values().collect(), left_out))
+    let calibrations: Vec<Topic> = chosen
+        .values()
+        .filter_map(|image| {
+            let info = info_beside(&image.name);
+            let is_there = infos.contains(&info.as_str()) && all[info.as_str()].encoding == "cdr";
+            is_there.then(|| Topic { name: info, kind: TopicKind::Info, camera: image.camera.clone() })
+        })
+        .collect();
+    Ok((chosen.into_values().chain(calibrations).collect(), left_out))
+}
+
+/// Where the calibration of an image topic is, as image_transport has it: `camera_info` beside it.
+fn info_beside(topic: &str) -> String {
+    let base = topic.strip_suffix("/compressed").unwrap_or(topic);
+    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/camera_info")
 }
 
 /// The camera behind a topic: its name without `/compressed` and without a last part that begins

@@ -3,6 +3,7 @@
 
 use super::Message;
 use super::messages::{Header, Point, Pose, Quaternion};
+use crate::people;
 use serde::{Deserialize, Serialize};
 
 macro_rules! geometry {
@@ -89,5 +90,14 @@ impl From<Pose> for Transform {
     fn from(pose: Pose) -> Self {
         let Point { x, y, z } = pose.position;
         Self { translation: Vector3 { x, y, z }, rotation: pose.orientation }
+    }
+}
+
+impl PoseStamped {
+    /// The head of the person who is nearest, of those that have a place. The list is in that order, and
+    /// does not change it for a step forth or back.
+    pub fn of_nearest(seen: &people::People) -> Option<Self> {
+        let pose = seen.people.iter().find_map(|person| person.pose.as_ref())?;
+        Some(Self { header: Header::new(seen.stamp, &seen.frame_id), pose: pose.into() })
     }
 }

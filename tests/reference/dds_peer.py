@@ -15,6 +15,9 @@ Commands come as JSON lines on stdin, each is answered by one JSON line on stdou
     {"do": "call", "service": "/rostro/set_name", "type": "SetName", "request": {...}, "timeout": 5}
     {"do": "clock", "from": 0.0, "to": 10.0, "hz": 100, "speed": 1.0}  /clock, in seconds
     {"do": "offers", "topic": "/rostro/people"}                      QoS of others' publishers
+    {"do": "advertise", "topic": "/humans/faces/tracked", "type": "IdsList"}   a publisher that says nothing
+
+"publish" takes "info": {"topic": ..., "k": [...]}: a camera_info with each image.
 """
 
 import dataclasses
@@ -41,7 +44,7 @@ from cyclonedds.core import Policy, Qos  # noqa: E402
 from cyclonedds.domain import DomainParticipant  # noqa: E402
 from cyclonedds.idl import IdlStruct  # noqa: E402
 from cyclonedds.idl.annotations import final  # noqa: E402
-from cyclonedds.idl.types import array, float32, float64, int32, int64, sequence, uint8, uint16, uint32, uint64  # noqa: E402
+from cyclonedds.idl.types import array, float32, float64, int8, int32, int64, sequence, uint8, uint16, uint32, uint64  # noqa: E402
 from cyclonedds.pub import DataWriter  # noqa: E402
 from cyclonedds.sub import DataReader  # noqa: E402
 from cyclonedds.topic import Topic  # noqa: E402
@@ -220,6 +223,124 @@ class PersonRecord(IdlStruct, typename="rostro::msg::dds_::PersonRecord_"):
 class KnownPeople(IdlStruct, typename="rostro::msg::dds_::KnownPeople_"):
     header: Header
     people: sequence[PersonRecord]
+
+
+@dataclass
+@final
+class RegionOfInterest(IdlStruct, typename="sensor_msgs::msg::dds_::RegionOfInterest_"):
+    x_offset: uint32 = 0
+    y_offset: uint32 = 0
+    height: uint32 = 0
+    width: uint32 = 0
+    do_rectify: bool = False
+
+
+@dataclass
+@final
+class CameraInfo(IdlStruct, typename="sensor_msgs::msg::dds_::CameraInfo_"):
+    header: Header = field(default_factory=Header)
+    height: uint32 = 0
+    width: uint32 = 0
+    distortion_model: str = "plumb_bob"
+    d: sequence[float64] = field(default_factory=lambda: [0.0] * 5)
+    k: array[float64, 9] = field(default_factory=lambda: [0.0] * 9)
+    r: array[float64, 9] = field(default_factory=lambda: [0.0] * 9)
+    p: array[float64, 12] = field(default_factory=lambda: [0.0] * 12)
+    binning_x: uint32 = 0
+    binning_y: uint32 = 0
+    roi: RegionOfInterest = field(default_factory=RegionOfInterest)
+
+
+@dataclass
+@final
+class Text(IdlStruct, typename="std_msgs::msg::dds_::String_"):
+    data: str
+
+
+@dataclass
+@final
+class Bool(IdlStruct, typename="std_msgs::msg::dds_::Bool_"):
+    data: bool
+
+
+@dataclass
+@final
+class Float32(IdlStruct, typename="std_msgs::msg::dds_::Float32_"):
+    data: float32
+
+
+@dataclass
+@final
+class Vector3(IdlStruct, typename="geometry_msgs::msg::dds_::Vector3_"):
+    x: float64
+    y: float64
+    z: float64
+
+
+@dataclass
+@final
+class Transform(IdlStruct, typename="geometry_msgs::msg::dds_::Transform_"):
+    translation: Vector3
+    rotation: Quaternion
+
+
+@dataclass
+@final
+class TransformStamped(IdlStruct, typename="geometry_msgs::msg::dds_::TransformStamped_"):
+    header: Header
+    child_frame_id: str
+    transform: Transform
+
+
+@dataclass
+@final
+class TFMessage(IdlStruct, typename="tf2_msgs::msg::dds_::TFMessage_"):
+    transforms: sequence[TransformStamped]
+
+
+@dataclass
+@final
+class IdsList(IdlStruct, typename="hri_msgs::msg::dds_::IdsList_"):
+    header: Header
+    ids: sequence[str]
+
+
+@dataclass
+@final
+class IdsMatch(IdlStruct, typename="hri_msgs::msg::dds_::IdsMatch_"):
+    id1: str
+    id1_type: int8
+    id2: str
+    id2_type: int8
+    confidence: float32
+
+
+@dataclass
+@final
+class NormalizedRegionOfInterest2D(IdlStruct, typename="hri_msgs::msg::dds_::NormalizedRegionOfInterest2D_"):
+    header: Header
+    xmin: float32
+    ymin: float32
+    xmax: float32
+    ymax: float32
+    c: float32
+
+
+@dataclass
+@final
+class NormalizedPointOfInterest2D(IdlStruct, typename="hri_msgs::msg::dds_::NormalizedPointOfInterest2D_"):
+    x: float32
+    y: float32
+    c: float32
+
+
+@dataclass
+@final
+class FacialLandmarks(IdlStruct, typename="hri_msgs::msg::dds_::FacialLandmarks_"):
+    header: Header
+    landmarks: array[NormalizedPointOfInterest2D, 70]
+    height: uint32
+    width: uint32
 
 
 # Services. rmw_cyclonedds puts the caller's id and a running number before request and answer; a
@@ -574,7 +695,10 @@ class GarbageSetNameRequest(IdlStruct, typename="rostro::srv::dds_::SetName_Requ
 
 MESSAGES = {
     kind.__name__: kind
-    for kind in (Image, CompressedImage, People, PersonEvent, KnownPeople, DiagnosticArray, Clock, TransitionEvent)
+    for kind in (
+        Image, CompressedImage, People, PersonEvent, KnownPeople, DiagnosticArray, Clock, TransitionEvent, Text, Bool, Float32,
+        TFMessage, IdsList, IdsMatch, NormalizedRegionOfInterest2D, FacialLandmarks,
+    )
 }
 GARBAGE = {"Image": GarbageImage, "CompressedImage": GarbageCompressedImage}
 SERVICES = {
@@ -653,8 +777,17 @@ class Frames(threading.Thread):
         kind = CompressedImage if self.compressed else Image
         terms = qos(command.get("reliable", True), False, 5)
         self.writer = DataWriter(participant, Topic(participant, "rt" + command["topic"], kind, qos=terms), qos=terms)
+        self.info = None
+        if "info" in command:
+            topic = Topic(participant, "rt" + command["info"]["topic"], CameraInfo, qos=terms)
+            self.info = DataWriter(participant, topic, qos=terms)
         self.sent = []
         self.start()
+
+    def calibrate(self, picture):
+        info = CameraInfo(header=picture.header, k=self.command["info"]["k"])
+        # A calibration for images of any size leaves theirs out.
+        self.info.write(info)
 
     def load(self, file):
         if self.compressed:
@@ -677,6 +810,8 @@ class Frames(threading.Thread):
             base = command.get("stamp_from")
             nanos = time.time_ns() if base is None else int((base + number / command["hz"]) * 1e9)
             picture.header = Header(stamp=ros_time(nanos), frame_id=command.get("frame_id", "eye"))
+            if self.info:
+                self.calibrate(picture)
             self.writer.write(picture)
             self.sent.append({"stamp": nanos, "picture": number % len(self.pictures)})
 
@@ -728,6 +863,12 @@ class Peer:
 
     def take(self, command):
         return self.listeners[command["topic"]].take()
+
+    def advertise(self, command):
+        terms = qos()
+        topic = Topic(self.participant, "rt" + command["topic"], MESSAGES[command["type"]], qos=terms)
+        self.others.append(DataWriter(self.participant, topic, qos=terms))
+        return True
 
     def publish(self, command):
         self.frames[command["topic"]] = Frames(self.participant, command)

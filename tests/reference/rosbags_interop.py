@@ -51,6 +51,38 @@ def compare(line, message):
             assert np.isnan(np.asarray(read.emotion_probabilities, float)).all()
 
 
+def check_humans(messages, lines):
+    """What ROS4HRI's clients and Foxglove read, against people.jsonl: nothing when the mode is aggregate."""
+    of = lambda topic: [message for name, _, message in messages if name == topic]
+    lists = of("/humans/faces/tracked")
+    assert len(lists) in (0, len(lines))
+    for line, message in zip(lines, lists):
+        assert sorted(message.ids) == sorted({person["face_id"] for person in line["people"]})
+    for line, message in zip(lines, of("/rostro/detections"), strict=True):
+        seen = [person for person in line["people"] if person["observed"]]
+        assert [person["face_id"] for person in seen] == [detection.id for detection in message.detections]
+        for person, detection in zip(seen, message.detections):
+            x1, y1, x2, y2 = person["box"]
+            box = detection.bbox
+            found = [box.center.position.x, box.center.position.y, box.size_x, box.size_y]
+            assert np.allclose(found, [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], atol=2e-4)
+    drawn = [message for name, _, message in messages if name.startswith("/rostro/annotations")]
+    assert [len(message.texts) for message in drawn] == [len(line["people"]) for line in lines]
+    if not lists:
+        return
+    for topic, _, message in messages:
+        if topic.endswith("/roi"):
+            assert 0 <= message.xmin <= message.xmax <= 1 and 0 <= message.ymin <= message.ymax <= 1
+        if topic.endswith("/landmarks"):
+            assert len(message.landmarks) == 70
+        if topic.endswith(("/cropped", "/aligned")):
+            assert (message.encoding, message.width, len(message.data)) == ("bgr8", 128, 128 * 128 * 3)
+    places = [t.child_frame_id for message in of("/tf") for t in message.transforms]
+    posed = [person for line in lines for person in line["people"] if person["pose"]]
+    # A face that two cameras see at once has one place.
+    assert 0 < sum(place.startswith("face_") for place in places) <= len(posed)
+
+
 def check_all(reader, messages, lines):
     people = [message for topic, _, message in messages if topic == "/rostro/people"]
     events = [message for topic, _, message in messages if topic == "/rostro/events"]
@@ -59,14 +91,17 @@ def check_all(reader, messages, lines):
     for line, message in zip(lines, people):
         compare(line, message)
     for topic, time, message in messages:
-        assert time == nanos(message.header.stamp), f"{reader}: {topic} is logged at another time than its stamp"
+        if hasattr(message, "header"):
+            assert time == nanos(message.header.stamp), f"{reader}: {topic} is logged at another time than its stamp"
+    check_humans(messages, lines)
     named = {(person["face_id"], person["name"]) for line in lines for person in line["people"]}
     for event in events:
         assert event.type in range(13) and (event.face_id, event.name) in named, event
     for picture in pictures:
         data = bytes(picture.data)
         assert picture.format == "jpeg" and data[:3] == b"\xff\xd8\xff" and data[-2:] == b"\xff\xd9"
-    return {"people": len(people), "events": len(events), "pictures": len(pictures)}
+    lists = sum(topic == "/humans/faces/tracked" for topic, _, _ in messages)
+    return {"people": len(people), "events": len(events), "pictures": len(pictures), "lists of faces": lists}
 
 
 def read(folder):
@@ -81,7 +116,7 @@ def read(folder):
     with Reader(folder) as bag:
         types = get_typestore(Stores.ROS2_HUMBLE)
         for connection in bag.connections:
-            if connection.msgtype.startswith("rostro/"):
+            if connection.msgtype.startswith(("rostro/", "hri_msgs/", "vision_msgs/", "foxglove_msgs/")):
                 types.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
         messages = [
             (connection.topic, time, types.deserialize_cdr(data, connection.msgtype))
