@@ -17,7 +17,7 @@
 
 use crate::geometry::{ImagePx, Landmarks5, Point};
 use crate::lens::Lens;
-use nalgebra::{Matrix2x3, Matrix3, Matrix6, SMatrix, UnitQuaternion, Vector2, Vector3, Vector6};
+use nalgebra::{Matrix2x3, Matrix3, Matrix6, Rotation3, SMatrix, UnitQuaternion, Vector2, Vector3, Vector6};
 
 /// The mean face in its own frame, metres: right eye, left eye, nose tip, right and left mouth corner.
 ///
@@ -109,7 +109,7 @@ impl HeadPose {
 /// its y the camera's x, its z the camera's -y.
 pub fn facing_camera() -> UnitQuaternion<f64> {
     let axes = Matrix3::from_columns(&[-Vector3::z(), Vector3::x(), -Vector3::y()]);
-    UnitQuaternion::from_matrix(&axes)
+    UnitQuaternion::from_rotation_matrix(&Rotation3::from_matrix_unchecked(axes))
 }
 
 fn mean_face() -> [Vector3<f64>; 5] {
@@ -134,7 +134,7 @@ fn far_away(rays: &[Vector2<f64>; 5]) -> Option<HeadPose> {
     let x = a.try_normalize(1e-9)?;
     let y = (b - x * x.dot(&b)).try_normalize(1e-9)?;
     let rotation = Matrix3::from_rows(&[x.transpose(), y.transpose(), x.cross(&y).transpose()]);
-    let rotation = UnitQuaternion::from_matrix(&rotation);
+    let rotation = UnitQuaternion::from_rotation_matrix(&Rotation3::from_matrix_unchecked(rotation));
     Some(HeadPose { position: Vector3::new(middle.x, middle.y, 1.0) / scale - rotation * centre, rotation })
 }
 

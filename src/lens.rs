@@ -144,7 +144,7 @@ impl Lens {
             (f64::from(pixel.x) - self.centre[0]) / self.focal[0],
             (f64::from(pixel.y) - self.centre[1]) / self.focal[1],
         ];
-        self.distortion.undistort(wanted)
+        self.distortion.undistort(wanted).filter(|ray| ray.iter().all(|coordinate| coordinate.is_finite()))
     }
 
     /// Where a point of the optical frame falls on the image; `None` behind the camera.
@@ -215,7 +215,7 @@ impl Distortion {
             let (dx, dy) = ((d * ex - b * ey) / det, (a * ey - c * ex) / det);
             ray = [ray[0] + dx, ray[1] + dy];
             // Also false for NaN: where the lens folds the image over, there is no ray.
-            let is_ray = det > 0.0 && ray[0].hypot(ray[1]) < WIDEST_RAY;
+            let is_ray = det > 0.0 && a + d > 0.0 && ray[0].hypot(ray[1]) < WIDEST_RAY;
             if !is_ray {
                 return None;
             }

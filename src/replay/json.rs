@@ -164,7 +164,7 @@ mod tests {
             r#""uncertain":false,"probabilities":{"neutral":0.08,"happiness":0.83,"surprise":0.03,"sadness":0.02,"#,
             r#""anger":0.01,"disgust":0.01,"fear":0.01,"contempt":0.01},"#,
             r#""probabilities_raw":{},"valence":0.67,"arousal":0.36},"#,
-            r#""pose":{"position":[0.3,0.0,0.4],"orientation":[0.5,-0.5,0.5,-0.5]},"distance":0.5,"attention":0.75},"#,
+            r#""pose":{"position":[0.3,0.0,0.4],"orientation":[0.5,0.5,-0.5,0.5]},"distance":0.5,"attention":0.75},"#,
             r#"{"face_id":"FACE2","person_id":"","name":"","identity_state":"unknown","#,
             r#""identity_confidence":0.0,"identity_similarity":0.0,"box":[120.5,80.0,201.0,190.2],"score":0.99,"#,
             r#""landmarks":[[140.1,120.2],[178.0,121.0],[160.2,140.9],[145.5,165.0],[175.1,164.2]],"#,

@@ -99,6 +99,10 @@ impl Persons {
             (node.face, node.place, node.leaves) = (None, None, Some(stamp));
             node.name.clear();
         }
+        // An alias of nobody would be an error to readers.
+        for node in self.nodes.values_mut().filter(|node| node.alias == person.as_str()) {
+            node.alias.clear();
+        }
     }
 
     /// Takes a frame's people; `listed` are the faces that readers know, of all cameras.

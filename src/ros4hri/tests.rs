@@ -516,6 +516,7 @@ fn merged_and_forgotten_people_are_told() {
     humans.publish(&frame(0.2, vec![face(1, None)]), &[forgotten], None, &mut sink);
     let known = sink.ids("persons/known").unwrap();
     assert!(!known.contains(&person_id(8)), "{known:?}");
+    assert_eq!(sink.text(&format!("/humans/persons/{}/alias", person_id(7))).unwrap(), "", "an alias of nobody");
 
     let (mut humans, mut sink) = Recorder::for_mode(OutputMode::Ros4hri);
     humans.publish(&frame(0.1, vec![]), &[merged], None, &mut sink);

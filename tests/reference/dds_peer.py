@@ -865,9 +865,10 @@ class Peer:
         return self.listeners[command["topic"]].take()
 
     def advertise(self, command):
-        terms = qos()
-        topic = Topic(self.participant, "rt" + command["topic"], MESSAGES[command["type"]], qos=terms)
-        self.others.append(DataWriter(self.participant, topic, qos=terms))
+        # Another node: a participant of its own.
+        terms, participant = qos(), DomainParticipant(self.domain)
+        topic = Topic(participant, "rt" + command["topic"], MESSAGES[command["type"]], qos=terms)
+        self.others += [participant, DataWriter(participant, topic, qos=terms)]
         return True
 
     def publish(self, command):
