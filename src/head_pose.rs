@@ -83,6 +83,13 @@ impl HeadPose {
         is_face.then_some(pose)
     }
 
+    /// The rotation as x y z w; of the two ways to write it the one whose w is not negative.
+    pub fn orientation(&self) -> [f64; 4] {
+        let q = self.rotation.coords;
+        let sign = if q.w < 0.0 { -1.0 } else { 1.0 };
+        [q.x, q.y, q.z, q.w].map(|part| sign * part)
+    }
+
     /// Metres from the camera to the sellion.
     pub fn distance(&self) -> f64 {
         self.position.norm()

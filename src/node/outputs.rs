@@ -53,6 +53,8 @@ pub(super) struct Outputs {
     primary_pose: Topic,
     detections: Option<Topic>,
     humans: Option<(Humans, HumansTopics)>,
+    /// What services changed since the last frame; ROS4HRI is told with the next.
+    changes: Vec<PersonEvent>,
     pictures: BTreeMap<CameraId, Pictures>,
     annotator: Option<Annotator>,
     decoder: Decoder,
@@ -95,6 +97,7 @@ impl Outputs {
             primary_pose: primary_pose?,
             detections,
             humans,
+            changes: Vec::new(),
             pictures,
             annotator,
             decoder: Decoder::default(),
@@ -116,7 +119,16 @@ impl Outputs {
             let wanted = humans.wants_pictures(people, topics);
             // The line has read this image, so it can be read again.
             let image = wanted.then(|| self.decoder.decode(pixels).ok()).flatten();
-            humans.publish(people, events, image, topics);
+            self.changes.extend_from_slice(events);
+            humans.publish(people, &self.changes, image, topics);
+            self.changes.clear();
+        }
+    }
+
+    /// What services changed.
+    pub(super) fn changed(&mut self, events: &[PersonEvent]) {
+        if self.humans.is_some() {
+            self.changes.extend_from_slice(events);
         }
     }
 

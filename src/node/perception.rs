@@ -232,6 +232,7 @@ impl Perception {
             }
         }
         let events = self.line.take_events();
+        self.outputs.changed(&events);
         self.publish_events(&events);
         self.shared.status().gallery.trouble = self.line.gallery_trouble().map(str::to_owned);
         let revision = self.line.revision();

@@ -87,10 +87,7 @@ impl<'a> PersonLine<'a> {
 
 impl PoseLine {
     fn of(pose: &HeadPose) -> Self {
-        Self {
-            position: <[f64; 3]>::from(pose.position).map(rounded),
-            orientation: <[f64; 4]>::from(pose.rotation.coords).map(rounded),
-        }
+        Self { position: <[f64; 3]>::from(pose.position).map(rounded), orientation: pose.orientation().map(rounded) }
     }
 }
 

@@ -83,8 +83,9 @@ impl From<&people::Person> for Person {
 impl From<&HeadPose> for Pose {
     fn from(head: &HeadPose) -> Self {
         let [x, y, z] = head.position.into();
-        let turn = head.rotation.coords;
-        Self { position: Point { x, y, z }, orientation: Quaternion { x: turn.x, y: turn.y, z: turn.z, w: turn.w } }
+        let position = Point { x, y, z };
+        let [x, y, z, w] = head.orientation();
+        Self { position, orientation: Quaternion { x, y, z, w } }
     }
 }
 
