@@ -5,6 +5,7 @@ pub mod emotion;
 pub mod found;
 pub mod identification;
 pub mod npz;
+pub mod open_set;
 pub mod recording;
 pub mod statistics;
 pub mod tracking;

@@ -58,6 +58,8 @@ pub struct Identity {
     pub confidence: f32,
     /// Cosine of the latest look to the best reference, -1..=1; 0 before the first look.
     pub similarity: f32,
+    /// Whose reference that was: `person_id`, or the nearest person while nobody is decided.
+    pub candidate: Option<PersonId>,
     /// Distance of `similarity` to the runner-up's.
     pub margin: f32,
 }
@@ -510,8 +512,12 @@ impl Identifier {
     fn identity(&self, face: &Face, stamp: Stamp, gallery: &dyn Gallery) -> Identity {
         let Some(scale) = &self.scale else { return Identity::default() };
         let evidence = &face.evidence;
-        let mut identity =
-            Identity { similarity: evidence.similarity(), margin: evidence.margin(), ..Identity::default() };
+        let mut identity = Identity {
+            similarity: evidence.similarity(),
+            candidate: evidence.candidate(),
+            margin: evidence.margin(),
+            ..Identity::default()
+        };
         if let Some(person) = evidence.decided() {
             if face.is_unproven && face.last_seen == Some(stamp) {
                 identity.state = IdentityState::Pending;

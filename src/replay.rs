@@ -8,6 +8,7 @@ mod json;
 mod mcap_file;
 mod output;
 mod pictures;
+mod realtime;
 mod rosbag2;
 mod source;
 mod sqlite_file;
@@ -19,6 +20,7 @@ pub use bag::BagSource;
 pub use inputs::{Inputs, Kind, kind_of};
 pub use output::{OutputError, Outputs};
 pub use pictures::{GifSource, PictureSource, picture_files};
+pub use realtime::{Timeline, run_at_speed};
 pub use source::{FrameSource, OpenError, REHEARSAL_SECS, SourceError};
 pub use summary::{FaceCounts, FrameCounts, Loss, PersonSummary, ReplaySummary};
 pub use video::VideoSource;
@@ -75,16 +77,17 @@ pub fn run(
             match source.next_frame() {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
-                    note_stamp(&mut latest, &frame, &mut summary);
+                    if note_stamp(&mut latest, &frame) {
+                        summary.restarted();
+                    }
                     rehearse(&frame, rehearsals, line);
                     step(&frame, line, &mut outputs, &mut summary)?;
                     on_frame(summary.received());
                 }
-                Err(error @ SourceError::Frame { .. }) => {
-                    summary.failed(&error.to_string());
+                Err(error) => {
+                    summary.unreadable(&error);
                     on_frame(summary.received());
                 }
-                Err(error @ SourceError::Lost { .. }) => summary.lost(&error.to_string()),
             }
         }
     }
@@ -118,13 +121,11 @@ fn step(
     outputs.write(frame, &people, line.events())
 }
 
-/// Counts the times a camera's stamps go backwards, as in a looping bag. The line itself says so and
-/// tracks faces anew.
-fn note_stamp(latest: &mut BTreeMap<CameraId, Stamp>, frame: &Frame<'_>, summary: &mut SummaryBuilder) {
+/// Whether this camera's stamps have gone backwards, as in a looping bag. The line itself says so and tracks
+/// faces anew.
+fn note_stamp(latest: &mut BTreeMap<CameraId, Stamp>, frame: &Frame<'_>) -> bool {
     let before = latest.insert(frame.camera.clone(), frame.stamp);
-    if before.is_some_and(|before| frame.stamp < before) {
-        summary.restarted();
-    }
+    before.is_some_and(|before| frame.stamp < before)
 }
 
 #[cfg(test)]
@@ -142,6 +143,7 @@ mod testing {
             name: Some(name.to_owned()),
             confidence: 0.97,
             similarity: 0.71,
+            candidate: Some(PersonId::from_counter(number)),
             margin: 0.2,
         });
         let points = [(140.1, 120.2), (178.0, 121.0), (160.2, 140.9), (145.5, 165.0), (175.1, 164.2)];

@@ -151,6 +151,21 @@ fn a_recording_is_judged_the_same_twice_and_told_on_one_page() {
     let page = std::fs::read_to_string(outs[0].join("report.html")).unwrap();
     assert!(page.len() < 1_000_000 && page.contains("Compared with the truth") && !page.contains("http"));
 
+    // Pictures 0.1 s apart, each worked on for about as long, played much faster: most are displaced.
+    let out = folder.join("realtime");
+    let live = eval(&["replay", text(&pictures), "--truth", text(&truth), "--out", text(&out), "--realtime", "50"]);
+    assert_eq!(live.code, Some(0), "{}", live.stderr);
+    let count = |name: &str| live.result["frames"][name].as_u64().unwrap();
+    assert_eq!((count("received"), count("failed")), (14, 0));
+    assert_eq!(count("processed") + count("displaced"), 14);
+    assert!(count("displaced") > 0 && count("processed") > 0, "{}", live.result["frames"]);
+    assert_eq!((&live.result["mode"], live.result["frames_judged"].as_u64()), (&"realtime".into(), Some(14)));
+    assert!(live.result["tracking"]["missed"].as_u64() > Some(0), "whoever is known late is missed until then");
+    assert!(live.result.pointer("/latency/age/p50_ms").is_some_and(Value::is_number));
+    let mixed = eval(&["compare", text(&outs[0].join("report.json")), text(&out.join("report.json"))]);
+    assert_eq!(mixed.code, Some(1), "{}", mixed.result);
+    assert!(mixed.stderr.contains("lockstep") && mixed.stderr.contains("realtime"), "{}", mixed.stderr);
+
     std::fs::write(&truth, "frame,person,x,y,w,h\n99,anna,1,1,20,20\n").unwrap();
     let ended = eval(&["tracking", text(&lines), "--truth", text(&truth)]);
     assert_eq!(ended.code, Some(1));

@@ -122,6 +122,7 @@ fn stand_in_person(number: u64, x: f32, frame: &People, frames: u64) -> Person {
         name: Some("Zoë".into()),
         confidence: 0.97,
         similarity: 0.712_345,
+        candidate: Some(PersonId::from_counter(number)),
         margin: 0.25,
     };
     Person {

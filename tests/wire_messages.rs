@@ -420,6 +420,7 @@ fn someone() -> people::Person {
             name: Some("Ana".to_owned()),
             confidence: 0.5,
             similarity: 0.75,
+            candidate: None,
             margin: 0.25,
         },
         bbox: BBox::new(1.0, 2.0, 3.0, 4.0),

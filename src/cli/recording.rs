@@ -11,7 +11,7 @@ use crate::frame::Frame;
 use crate::gallery::StoredGallery;
 use crate::people::{People, PersonEvent};
 use crate::pipeline::{EnrolAs, Pipeline, PipelineError};
-use crate::replay::{self, Inputs, Line, Outputs, ReplaySummary};
+use crate::replay::{self, Inputs, Line, Outputs, ReplaySummary, Timeline};
 use crate::report::{Facts, Picture, Timing, page};
 use crate::runtime::{now, take_stage_times};
 use crate::time::Stamp;
@@ -67,19 +67,30 @@ pub(super) struct RecordingArgs {
     topics: Vec<String>,
 }
 
+/// When frames are given to the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    /// Each when the one before is through: nothing is lost, and every run is the same.
+    Lockstep,
+    /// When they came to the robot, at so many times that speed; those it is too slow for are lost.
+    Realtime(f64),
+}
+
 /// What came of it.
 pub(super) struct Replayed {
     pub(super) config: Config,
     pub(super) line: Pipeline,
     pub(super) summary: ReplaySummary,
     pub(super) timing: Timing,
+    /// When frames came and people were known; empty in lockstep.
+    pub(super) timeline: Timeline,
     /// From the first frame to the last, networks loaded before.
     pub(super) took: Duration,
 }
 
 impl RecordingArgs {
-    /// Runs every frame through the line, with a bar, and leaves the results in `out`.
-    pub(super) fn replay(&self, out: &Path) -> anyhow::Result<Replayed> {
+    /// Runs the recording through the line, with a bar, and leaves the results in `out`.
+    pub(super) fn replay(&self, out: &Path, pace: Pace) -> anyhow::Result<Replayed> {
         let config = read_config(self.params_file.as_deref())?;
         let mut inputs = Inputs::open(&self.inputs, &self.topics)?;
         for note in inputs.notes() {
@@ -96,9 +107,18 @@ impl RecordingArgs {
         let bar = FrameBar::show(inputs.frames_expected());
         let started = now();
         let mut timed = TimedLine { line: &mut line, timing: Timing::default() };
-        let summary = replay::run(&mut inputs.sources, &mut timed, outputs, &mut |frames| bar.set(frames))?;
-        let (timing, took) = (timed.timing, started.elapsed());
-        Ok(Replayed { config, line, summary, timing, took })
+        let mut on_frame = |frames| bar.set(frames);
+        let (summary, timeline) = match pace {
+            Pace::Lockstep => {
+                (replay::run(&mut inputs.sources, &mut timed, outputs, &mut on_frame)?, Timeline::default())
+            }
+            Pace::Realtime(speed) => {
+                replay::run_at_speed(&mut inputs.sources, &mut timed, outputs, speed, &mut on_frame)?
+            }
+        };
+        let (mut timing, took) = (timed.timing, started.elapsed());
+        timeline.ages.iter().for_each(|age| timing.add_age(*age));
+        Ok(Replayed { config, line, summary, timing, timeline, took })
     }
 }
 
@@ -169,13 +189,16 @@ fn name_of(input: &Path) -> String {
 fn figures(summary: &ReplaySummary) -> Vec<(String, String)> {
     let ReplaySummary { frames, faces, people, .. } = summary;
     let named = people.iter().filter(|person| !person.name.is_empty()).count();
-    let rows = [
+    let mut rows = vec![
         ("frames processed", format!("{} of {}", frames.processed, frames.received)),
         ("people named", named.to_string()),
         ("face ids given", faces.ids.to_string()),
         ("faces at once, at most", faces.max_simultaneous.to_string()),
     ];
-    rows.map(|(label, value)| (label.to_owned(), value)).to_vec()
+    if frames.displaced > 0 {
+        rows.push(("frames displaced by newer ones", frames.displaced.to_string()));
+    }
+    rows.into_iter().map(|(label, value)| (label.to_owned(), value)).collect()
 }
 
 /// The worst moments against truth; without truth, or when nothing was wrong, the recording from end to end.

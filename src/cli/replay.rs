@@ -1,6 +1,6 @@
 //! `rostro replay`.
 
-use super::recording::{RecordingArgs, Replayed, write_report};
+use super::recording::{Pace, RecordingArgs, Replayed, write_report};
 use super::{Outcome, Output};
 use crate::replay::{PersonSummary, ReplaySummary};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub(super) struct ReplayArgs {
 }
 
 pub(super) fn run(args: &ReplayArgs, output: Output) -> anyhow::Result<Outcome> {
-    let Replayed { config, summary, timing, took, .. } = args.recording.replay(&args.out)?;
+    let Replayed { config, summary, timing, took, .. } = args.recording.replay(&args.out, Pace::Lockstep)?;
     report_speed(&summary, took);
     write_report(&args.out, &args.recording.inputs, &config, &summary, &timing, None)?;
     output.result(&summary, &as_text(&summary, &args.out))?;

@@ -1,7 +1,10 @@
 //! What the line found, read back from `people.jsonl`.
 
 use crate::geometry::{BBox, ImagePx};
+use crate::ids::CameraId;
+use crate::time::Stamp;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -28,6 +31,12 @@ pub struct FoundPerson {
     pub name: String,
     /// Calibrated, 0..=1.
     pub identity_confidence: f32,
+    /// Cosine of the latest look to the best reference, -1..=1; 0 before the first look.
+    #[serde(default)]
+    pub identity_similarity: f32,
+    /// Whose reference that was; empty when the gallery is.
+    #[serde(default)]
+    pub candidate_id: String,
     /// x1, y1, x2, y2 in pixels of the image.
     pub r#box: [f32; 4],
     /// False: predicted.
@@ -112,5 +121,68 @@ impl Iterator for FoundFrames {
                 reason: error.to_string(),
             })
         }))
+    }
+}
+
+/// What a subscriber knew at the moment of every frame that `arrived`: of its camera, the newest people
+/// known by then, whichever frame they came from (streaming accuracy: Li, Wang and Ramanan, "Towards
+/// Streaming Perception", 2020). `found` are results in the order in which they became known, each with the
+/// stamp that the recording had reached by then.
+///
+/// # Errors
+/// [`FoundError`] of a result that cannot be read.
+pub fn newest_known(
+    found: impl Iterator<Item = (Result<FoundFrame, FoundError>, Stamp)>,
+    arrived: &[(CameraId, Stamp)],
+    mut judge: impl FnMut(&FoundFrame),
+) -> Result<(), FoundError> {
+    let mut found = found.peekable();
+    let mut newest: BTreeMap<String, FoundFrame> = BTreeMap::new();
+    for (camera, stamp) in arrived {
+        while let Some((frame, _)) = found.next_if(|(_, known_at)| known_at <= stamp) {
+            let frame = frame?;
+            newest.insert(frame.camera.clone(), frame);
+        }
+        let known = newest.entry(camera.as_str().to_owned()).or_insert_with(|| FoundFrame {
+            stamp: stamp.nanos(),
+            camera: camera.as_str().to_owned(),
+            people: Vec::new(),
+        });
+        known.stamp = stamp.nanos();
+        judge(known);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_judged_by_what_was_known_then() {
+        let camera = CameraId::default();
+        let at = |millis: i64| Stamp::from_nanos(millis * 1_000_000);
+        let arrived: Vec<_> = (0..6).map(|n| (camera.clone(), at(n * 10))).collect();
+        // The frame of 0 ms was known after 25, that of 20 ms after 41; the others were displaced.
+        let person = |name: &str| FoundPerson {
+            face_id: "f".into(),
+            person_id: String::new(),
+            name: name.into(),
+            identity_confidence: 0.0,
+            identity_similarity: 0.0,
+            candidate_id: String::new(),
+            r#box: [0.0; 4],
+            observed: true,
+            emotion: FoundEmotion::default(),
+        };
+        let frame = |stamp, name| FoundFrame { stamp, camera: camera.as_str().into(), people: vec![person(name)] };
+        let found = [(Ok(frame(0, "first")), at(25)), (Ok(frame(20_000_000, "second")), at(41))];
+        let mut seen = Vec::new();
+        newest_known(found.into_iter(), &arrived, |frame| {
+            seen.push((frame.stamp / 1_000_000, frame.people.first().map(|person| person.name.clone())));
+        })
+        .unwrap();
+        let (first, second) = (Some("first".to_owned()), Some("second".to_owned()));
+        assert_eq!(seen, [(0, None), (10, None), (20, None), (30, first.clone()), (40, first), (50, second)]);
     }
 }

@@ -1,9 +1,6 @@
 //! How well looks at faces tell people apart: pairs, and open-set identification.
-//!
-//! The rates are those of ISO/IEC 19795-1 and of NIST's FRTE 1:N: a *mated* probe shows somebody who is
-//! enrolled. FPIR is the share of non-mated probes with any candidate at or above the threshold, TPIR the
-//! share of mated probes whose best candidate is the right person at or above it; FNIR = 1 - TPIR.
 
+use super::open_set::{DetPoint, OperatingPoint, Probes};
 use super::statistics::{Estimate, Share, bootstrap};
 use crate::embed::{Embedding, EmbeddingError};
 use rand_pcg::Pcg32;
@@ -14,8 +11,6 @@ use serde::Serialize;
 const SPLITS: u64 = 10;
 /// Share of the people that is enrolled in each.
 const ENROLLED_SHARE: f64 = 0.7;
-/// Points of the DET curve.
-const CURVE_POINTS: usize = 60;
 
 /// A look at somebody.
 pub struct Look {
@@ -90,28 +85,6 @@ pub struct OpenSet {
     pub fpir_below: Option<f64>,
     /// The trade between the two errors.
     pub det: Vec<DetPoint>,
-}
-
-/// What one threshold achieves.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct OperatingPoint {
-    /// The FPIR asked for.
-    pub fpir: f64,
-    /// The lowest threshold that keeps it; `None` when the non-mated probes are too few to tell.
-    pub threshold: Option<f64>,
-    /// TPIR there.
-    pub tpir: Option<f64>,
-}
-
-/// One point of the DET curve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct DetPoint {
-    /// Cosine.
-    pub threshold: f64,
-    /// False positive identification rate.
-    pub fpir: f64,
-    /// False negative identification rate.
-    pub fnir: f64,
 }
 
 /// Measures looks at `people` people against each other.
@@ -217,64 +190,35 @@ impl Similarities {
 
     fn open_set(&self, people: usize, threshold: f64) -> OpenSet {
         let enrolled_count = ((people as f64 * ENROLLED_SHARE).round() as usize).clamp(1.min(people), people);
-        let (mut mated, mut non_mated) = (Vec::new(), Vec::new());
+        let mut probes = Probes::default();
         let mut strangers_seen = std::collections::BTreeSet::new();
         for split in 0..SPLITS {
             let enrolled = draw(people, enrolled_count, split);
             for probe in 0..self.len() {
-                let best = self.best(probe, |person| enrolled[person]);
+                let Some(best) = self.best(probe, |person| enrolled[person]) else { continue };
                 if !enrolled[self.person[probe]] {
                     strangers_seen.insert(probe);
-                    non_mated.extend(best.map(|best| best.similarity));
+                    probes.non_mated(best.similarity);
                 } else if self.has_another_look(probe) {
-                    mated.extend(best.map(|best| (best.similarity, best.person == self.person[probe])));
+                    probes.mated(best.similarity, best.person == self.person[probe]);
                 }
             }
         }
-        non_mated.sort_by(f64::total_cmp);
-        let false_names = |threshold: f64| non_mated.iter().filter(|s| **s >= threshold).count() as u64;
-        let named = |threshold: f64, right: bool| {
-            mated.iter().filter(|(similarity, is_right)| *similarity >= threshold && *is_right == right).count() as u64
-        };
-        let share = |count: u64, of: usize| count as f64 / (of as f64).max(1.0);
-        let operating_points = [0.1, 0.01, 0.001].map(|fpir| {
-            let threshold = threshold_for(&non_mated, fpir);
-            let tpir = threshold.filter(|_| !mated.is_empty()).map(|t| share(named(t, true), mated.len()));
-            OperatingPoint { fpir, threshold, tpir }
-        });
-        let curve = (0..=CURVE_POINTS).map(|step| {
-            let threshold = step as f64 / CURVE_POINTS as f64;
-            let fpir = share(false_names(threshold), non_mated.len());
-            DetPoint { threshold, fpir, fnir: 1.0 - share(named(threshold, true), mated.len()) }
-        });
-        let fpir = Share::of(false_names(threshold), non_mated.len() as u64);
-        let (mated_count, non_mated_count) = (mated.len() as u64, non_mated.len() as u64);
+        let ((mated, non_mated), fpir) = (probes.counts(), probes.fpir(threshold));
         OpenSet {
             splits: SPLITS,
             enrolled: enrolled_count as u64,
-            mated: mated_count,
-            non_mated: non_mated_count,
-            operating_points: operating_points.to_vec(),
-            tpir: Share::of(named(threshold, true), mated_count),
-            misidentified: Share::of(named(threshold, false), mated_count),
+            mated,
+            non_mated,
+            operating_points: probes.operating_points(),
+            tpir: probes.tpir(threshold),
+            misidentified: probes.misidentified(threshold),
             fpir,
             // The same picture serves in several divisions: only distinct ones are evidence.
             fpir_below: Share::of(fpir.count, strangers_seen.len() as u64).rule_of_three(),
-            det: if mated.is_empty() || non_mated.is_empty() { Vec::new() } else { curve.collect() },
+            det: probes.det(),
         }
     }
-}
-
-/// The lowest threshold at which at most a share `fpir` of the sorted similarities is at or above it.
-/// `None` when even one of them is a larger share.
-pub fn threshold_for(sorted: &[f64], fpir: f64) -> Option<f64> {
-    let allowed = (sorted.len() as f64 * fpir + 1e-9).floor() as usize;
-    if allowed == 0 {
-        return None;
-    }
-    // Just above the first similarity that must not pass.
-    let barred = sorted.len() - allowed;
-    Some(barred.checked_sub(1).map_or(-1.0, |last| sorted[last].next_up()))
 }
 
 /// Which people are enrolled in one division.
@@ -339,19 +283,6 @@ mod tests {
         assert_eq!((measured.same.n, measured.same.copies), (2, 1));
         // Only the person with two different pictures is looked for; one of them is nearer to the other person.
         assert_eq!(measured.rank1, Some(0.5));
-    }
-
-    #[test]
-    fn the_threshold_for_a_rate_keeps_it() {
-        let sorted: Vec<f64> = (0..100).map(|n| f64::from(n) / 100.0).collect();
-        for fpir in [0.1, 0.05, 0.01] {
-            let threshold = threshold_for(&sorted, fpir).unwrap();
-            let above = sorted.iter().filter(|s| **s >= threshold).count();
-            assert_eq!(above, (fpir * 100.0) as usize, "{fpir}");
-        }
-        assert_eq!(threshold_for(&sorted, 0.001), None);
-        assert_eq!(threshold_for(&sorted, 1.0), Some(-1.0));
-        assert_eq!(threshold_for(&[], 0.1), None);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 //! Every frame stands for the time until its camera's next one. A person who can be seen is in one of four
 //! states all that time: not found, found without a name, named right, named wrong.
 
+mod probes;
+
 use super::found::{FoundFrame, FoundPerson};
 use super::statistics::{Estimate, Share, bootstrap, quantile};
 use super::tracking::{FoundFace, TrackingEval, TrackingScore, TrueFace, overlapping};
 use super::truth::{Truth, TruthError};
 use crate::emotion::Emotion;
+use probes::ProbeTally;
+pub use probes::RecordedProbes;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,6 +76,10 @@ pub struct IdentificationScore {
     pub wrong_names_per_hour: Option<f64>,
     /// With no wrong name at all: the hourly rate this excludes at 95 % (rule of three).
     pub wrong_names_per_hour_below: Option<f64>,
+    /// Searches of the gallery, one per face and person: the best look of a face.
+    pub per_track: RecordedProbes,
+    /// The same, one per look.
+    pub per_look: RecordedProbes,
     /// Visits of enrolled people in which they were named right at some time and never wrong.
     pub visits_named_right: Option<Share>,
     /// Visits of strangers in which they were given a name.
@@ -181,10 +189,13 @@ pub struct WorstMoment {
     severity: u8,
 }
 
+/// Who can be recognised: names by person id.
+pub type Enrolled = BTreeMap<String, String>;
+
 /// Judges frames as they come, in the order of their stamps.
 pub struct Evaluator<'a> {
     truth: &'a Truth,
-    enrolled: BTreeSet<String>,
+    enrolled: Enrolled,
     only_told_frames: bool,
     start: Option<i64>,
     frames_judged: u64,
@@ -192,6 +203,7 @@ pub struct Evaluator<'a> {
     persons: TrackingEval,
     cameras: BTreeMap<String, Camera>,
     people: BTreeMap<String, Tally>,
+    probes: ProbeTally,
     emotion: EmotionTally,
     used: Vec<bool>,
 }
@@ -261,9 +273,9 @@ struct EmotionTally {
 }
 
 impl<'a> Evaluator<'a> {
-    /// `enrolled`: names that the gallery knows. With `only_told_frames`, frames without a row in the truth
+    /// With `only_told_frames`, frames without a row in the truth
     /// are left out; else nobody is there.
-    pub fn new(truth: &'a Truth, enrolled: BTreeSet<String>, only_told_frames: bool) -> Self {
+    pub fn new(truth: &'a Truth, enrolled: Enrolled, only_told_frames: bool) -> Self {
         Self {
             truth,
             enrolled,
@@ -274,6 +286,7 @@ impl<'a> Evaluator<'a> {
             persons: TrackingEval::default(),
             cameras: BTreeMap::new(),
             people: BTreeMap::new(),
+            probes: ProbeTally::default(),
             emotion: EmotionTally::default(),
             used: vec![false; truth.box_count()],
         }
@@ -367,7 +380,7 @@ impl<'a> Evaluator<'a> {
     fn state(&self, person: &str, name: &str) -> State {
         match name {
             "" => State::Unnamed,
-            name if name == person && self.enrolled.contains(person) => State::Right,
+            name if name == person && is_enrolled(&self.enrolled, person) => State::Right,
             _ => State::Wrong,
         }
     }
@@ -392,6 +405,7 @@ impl<'a> Evaluator<'a> {
             }
             tally.wrong_names += u64::from(moment.state == State::Wrong && was != Some(State::Wrong));
             if let Some(person) = moment.face.map(|index| found[index]) {
+                self.probes.take(&moment.person, &frame.camera, person, moment.state, &self.enrolled);
                 tally.face_ids.insert(person.face_id.clone());
                 if !person.person_id.is_empty() {
                     tally.person_ids.insert(person.person_id.clone());
@@ -469,13 +483,17 @@ impl<'a> Evaluator<'a> {
             frames_judged: self.frames_judged,
             tracking,
             tracking_of_people,
-            identification: identification(&people, &scores),
+            identification: identification(&people, &scores, &self.probes),
             emotion: self.emotion.finish(self.truth.has_expressions()),
             groups: groups(&scores),
             people: scores,
             worst,
         })
     }
+}
+
+fn is_enrolled(enrolled: &Enrolled, person: &str) -> bool {
+    enrolled.values().any(|name| name == person)
 }
 
 fn face_moment(person: &FoundPerson, truth: Option<(usize, Emotion)>) -> FaceMoment {
@@ -516,11 +534,11 @@ impl Tally {
         });
     }
 
-    fn score(&self, person: &str, enrolled: &BTreeSet<String>, truth: &Truth) -> PersonScore {
+    fn score(&self, person: &str, enrolled: &Enrolled, truth: &Truth) -> PersonScore {
         let [missed_secs, unnamed_secs, right_secs, wrong_secs] = self.secs;
         PersonScore {
             person: person.to_owned(),
-            enrolled: enrolled.contains(person),
+            enrolled: is_enrolled(enrolled, person),
             group: truth.group(person).map(ToOwned::to_owned),
             visible_secs: self.secs.iter().sum(),
             missed_secs,
@@ -536,7 +554,11 @@ impl Tally {
     }
 }
 
-fn identification(tallies: &BTreeMap<String, Tally>, people: &[PersonScore]) -> IdentificationScore {
+fn identification(
+    tallies: &BTreeMap<String, Tally>,
+    people: &[PersonScore],
+    probes: &ProbeTally,
+) -> IdentificationScore {
     let known: Vec<&PersonScore> = people.iter().filter(|person| person.enrolled).collect();
     let strangers: Vec<&PersonScore> = people.iter().filter(|person| !person.enrolled).collect();
     let sum = |of: &[&PersonScore], secs: fn(&PersonScore) -> f64| of.iter().map(|person| secs(person)).sum::<f64>();
@@ -573,6 +595,8 @@ fn identification(tallies: &BTreeMap<String, Tally>, people: &[PersonScore]) -> 
         wrong_names,
         wrong_names_per_hour: share(wrong_names as f64, hours),
         wrong_names_per_hour_below: (wrong_names == 0 && hours > 0.0).then(|| 3.0 / hours),
+        per_track: probes.per_track(),
+        per_look: probes.per_look(),
         visits_named_right: count(true, |visit| visit.right_after.is_some() && !visit.was_wrong),
         visits_of_strangers_named: count(false, |visit| visit.was_wrong),
         secs_to_name_p50: quantile(&to_name, 0.5),
@@ -652,146 +676,4 @@ fn share(part: f64, whole: f64) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::eval::found::FoundEmotion;
-
-    /// A found face of 40 pixels.
-    fn face(face_id: &str, x: f32, name: &str) -> FoundPerson {
-        FoundPerson {
-            face_id: face_id.into(),
-            person_id: if name.is_empty() { String::new() } else { format!("id-{name}") },
-            name: name.into(),
-            identity_confidence: 1.0,
-            r#box: [x, 0.0, x + 40.0, 40.0],
-            observed: true,
-            emotion: FoundEmotion::default(),
-        }
-    }
-
-    fn frame(number: i64, people: Vec<FoundPerson>) -> FoundFrame {
-        FoundFrame { stamp: 1_000_000_000 + number * 100_000_000, camera: "head".into(), people }
-    }
-
-    fn truth(files: &[(&str, String)]) -> Truth {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        Truth::read(folder.path()).unwrap()
-    }
-
-    /// Anna at x = 0 and a stranger at x = 200, in frames 1 to `frames` at 10 Hz.
-    fn two_people(frames: u64) -> (&'static str, String) {
-        let rows = (1..=frames).map(|n| format!("{n},anna,0,0,40,40\n{n},stranger,200,0,40,40\n"));
-        ("tracks.csv", format!("frame,person,x,y,w,h\n{}", rows.collect::<String>()))
-    }
-
-    fn evaluate(truth: &Truth, frames: &[FoundFrame]) -> RecordingScore {
-        let mut evaluator = Evaluator::new(truth, BTreeSet::from(["anna".to_owned()]), false);
-        for frame in frames {
-            evaluator.add(frame);
-        }
-        evaluator.finish().unwrap()
-    }
-
-    fn near(value: Option<f64>, expected: f64) -> bool {
-        value.is_some_and(|value| (value - expected).abs() < 1e-6)
-    }
-
-    #[test]
-    fn time_is_shared_out_among_the_states() {
-        let truth = truth(&[two_people(10)]);
-        let frames: Vec<FoundFrame> = (0..10)
-            .map(|n| {
-                let name = match n {
-                    0..2 => "",
-                    9 => "bert",
-                    _ => "anna",
-                };
-                let anna = if n == 5 { vec![] } else { vec![face("a", 0.0, name)] };
-                frame(n, [anna, vec![face("s", 200.0, if n >= 8 { "anna" } else { "" })]].concat())
-            })
-            .collect();
-        let score = evaluate(&truth, &frames);
-        let id = &score.identification;
-        assert!(near(id.named_right, 0.6) && near(id.named_wrong, 0.1) && near(id.unnamed, 0.3), "{id:?}");
-        assert!(near(id.stranger_named, 0.2), "{id:?}");
-        assert_eq!(id.wrong_names, 2);
-        assert!(near(id.wrong_names_per_hour, 2.0 / (2.0 / 3600.0)));
-        assert!(near(id.secs_to_name_p50, 0.2), "{id:?}");
-        assert_eq!(id.visits_named_right.unwrap().count, 0);
-        assert_eq!(id.visits_of_strangers_named.unwrap().count, 1);
-        let tracking = score.tracking.unwrap();
-        assert_eq!((tracking.missed, tracking.false_faces, tracking.id_switches), (1, 0, 0));
-        assert_eq!(score.worst[0].what, "a wrong name");
-        let anna = &score.people[0];
-        let states: Vec<State> = anna.spans.iter().map(|span| span.state).collect();
-        assert_eq!(states, [State::Unnamed, State::Right, State::Missed, State::Right, State::Wrong]);
-        assert!((anna.visible_secs - 1.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn one_person_on_two_tracks_is_one_by_person_id() {
-        let truth = truth(&[two_people(4)]);
-        let frames: Vec<FoundFrame> = (0..4)
-            .map(|n| frame(n, vec![face(if n < 2 { "a" } else { "b" }, 0.0, "anna"), face("s", 200.0, "")]))
-            .collect();
-        let score = evaluate(&truth, &frames);
-        assert_eq!(score.tracking.unwrap().id_switches, 1);
-        assert_eq!(score.tracking_of_people.unwrap().id_switches, 0);
-        assert!(near(score.identification.face_ids_per_person, 1.5));
-        assert!(near(score.identification.person_ids_per_person, 1.0));
-    }
-
-    #[test]
-    fn intervals_judge_names_without_boxes() {
-        let truth = truth(&[("alone.csv", "from,to,person\n0,0.5,anna\n".into())]);
-        let frames: Vec<FoundFrame> = (0..10).map(|n| frame(n, vec![face("a", 5.0, "anna")])).collect();
-        let score = evaluate(&truth, &frames);
-        assert_eq!((score.frames_judged, score.tracking), (5, None));
-        assert!(near(score.identification.named_right, 1.0));
-        assert!(score.identification.wrong_names_per_hour_below.unwrap() > 20_000.0);
-    }
-
-    #[test]
-    fn expressions_are_judged_by_time_with_their_onset() {
-        let emotion = "from,to,person,label\n0,0.5,anna,neutral\n0.5,1.0,anna,happiness\n";
-        let truth = truth(&[two_people(10), ("emotion.csv", emotion.into())]);
-        let frames: Vec<FoundFrame> = (0..10)
-            .map(|n| {
-                let label = if n < 7 { "neutral" } else { "happiness" };
-                let emotion = FoundEmotion { label: label.into(), confidence: 0.9, valid: true, uncertain: n == 9 };
-                frame(n, vec![FoundPerson { emotion, ..face("a", 0.0, "anna") }, face("s", 200.0, "")])
-            })
-            .collect();
-        let emotion = evaluate(&truth, &frames).emotion;
-        // 0.5 s neutral right, 0.2 s late, 0.2 s happy, 0.1 s uncertain.
-        assert!(near(emotion.right, 0.7 / 0.9) && near(emotion.valid, 0.5), "{emotion:?}");
-        assert!(near(emotion.uncertain, 0.1) && near(emotion.flips_per_minute, 60.0), "{emotion:?}");
-        assert!(near(emotion.onset_secs_p90, 0.18), "{emotion:?}");
-        assert!((emotion.confusion_secs[1][0] - 0.2).abs() < 1e-9);
-    }
-
-    #[test]
-    fn truth_for_another_recording_is_refused_with_its_line() {
-        let truth = truth(&[two_people(3)]);
-        let mut evaluator = Evaluator::new(&truth, BTreeSet::new(), false);
-        evaluator.add(&frame(0, vec![]));
-        let refusal = evaluator.finish().unwrap_err().to_string();
-        assert!(refusal.contains("tracks.csv line 4") && refusal.contains("head (1 frames)"), "{refusal}");
-    }
-
-    #[test]
-    fn frames_without_a_row_are_empty_or_left_out() {
-        let truth = truth(&[("tracks.csv", "frame,person,x,y,w,h\n2,anna,0,0,40,40\n".into())]);
-        let frames: Vec<FoundFrame> = (0..4).map(|n| frame(n, vec![face("a", 0.0, "")])).collect();
-        assert_eq!(evaluate(&truth, &frames).tracking.unwrap().false_faces, 3);
-        let mut sparse = Evaluator::new(&truth, BTreeSet::new(), true);
-        for frame in &frames {
-            sparse.add(frame);
-        }
-        let score = sparse.finish().unwrap();
-        assert_eq!((score.frames_judged, score.tracking.unwrap().false_faces), (1, 0));
-    }
-}
+mod tests;

@@ -90,6 +90,7 @@ pub(super) struct Evidence {
     /// The latest look fits two people.
     contested: bool,
     similarity: f32,
+    candidate: Option<PersonId>,
     margin: f32,
 }
 
@@ -209,6 +210,11 @@ impl Evidence {
         self.similarity
     }
 
+    /// Whose reference [`Self::similarity`] is about.
+    pub(super) const fn candidate(&self) -> Option<PersonId> {
+        self.candidate
+    }
+
     /// Distance of [`Self::similarity`] to the best of the others; to -1 when there is no other.
     pub(super) const fn margin(&self) -> f32 {
         self.margin
@@ -284,10 +290,11 @@ impl Evidence {
 
     fn describe(&mut self, candidates: &[Candidate]) {
         let Some(best) = candidates.first() else {
-            (self.similarity, self.margin) = (0.0, 0.0);
+            (self.similarity, self.candidate, self.margin) = (0.0, None, 0.0);
             return;
         };
         let subject = self.decided.unwrap_or(best.person_id);
+        self.candidate = Some(subject);
         self.similarity = similarity_to(subject, candidates);
         self.margin = self.similarity - best_of_others(subject, candidates);
     }

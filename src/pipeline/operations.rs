@@ -589,7 +589,8 @@ fn identity_of(
     let candidates = gallery.search(look, 2)?;
     let Some(best) = candidates.first() else { return Ok(Identity::default()) };
     let margin = best.similarity - candidates.get(1).map_or(-1.0, |other| other.similarity);
-    let mut identity = Identity { similarity: best.similarity, margin, ..Identity::default() };
+    let candidate = Some(best.person_id);
+    let mut identity = Identity { similarity: best.similarity, candidate, margin, ..Identity::default() };
     let fpir = config.identity.target_fpir;
     if best.similarity < open_set_threshold(similarity, gallery.len(), gallery.impostors(), fpir) {
         return Ok(identity);

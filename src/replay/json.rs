@@ -53,6 +53,8 @@ struct PersonLine<'a> {
     pose: Option<PoseLine>,
     distance: Option<f64>,
     attention: Option<f64>,
+    /// Whose reference the similarity is about; not in the messages, for evaluation.
+    candidate_id: &'a str,
 }
 
 /// As `geometry_msgs/Pose`, in the optical frame of the camera: x y z, metres, and x y z w.
@@ -81,6 +83,7 @@ impl<'a> PersonLine<'a> {
             pose: person.pose.as_ref().map(PoseLine::of),
             distance: person.pose.map(|pose| rounded(pose.distance())),
             attention: person.attention.map(short),
+            candidate_id: identity.candidate.as_ref().map_or("", |id| id.as_str()),
         }
     }
 }
@@ -161,13 +164,13 @@ mod tests {
             r#""uncertain":false,"probabilities":{"neutral":0.08,"happiness":0.83,"surprise":0.03,"sadness":0.02,"#,
             r#""anger":0.01,"disgust":0.01,"fear":0.01,"contempt":0.01},"#,
             r#""probabilities_raw":{},"valence":0.67,"arousal":0.36},"#,
-            r#""pose":{"position":[0.3,0.0,0.4],"orientation":[0.5,0.5,-0.5,0.5]},"distance":0.5,"attention":0.75},"#,
+            r#""pose":{"position":[0.3,0.0,0.4],"orientation":[0.5,0.5,-0.5,0.5]},"distance":0.5,"attention":0.75,"candidate_id":"PERSON1"},"#,
             r#"{"face_id":"FACE2","person_id":"","name":"","identity_state":"unknown","#,
             r#""identity_confidence":0.0,"identity_similarity":0.0,"box":[120.5,80.0,201.0,190.2],"score":0.99,"#,
             r#""landmarks":[[140.1,120.2],[178.0,121.0],[160.2,140.9],[145.5,165.0],[175.1,164.2]],"#,
             r#""observed":true,"track_age_secs":1.2,"emotion":{"label":"","confidence":0.0,"valid":false,"#,
             r#""uncertain":false,"probabilities":{},"probabilities_raw":{},"valence":null,"arousal":null},"#,
-            r#""pose":null,"distance":null,"attention":null}]}"#
+            r#""pose":null,"distance":null,"attention":null,"candidate_id":""}]}"#
         );
         let ids = [
             ("FACE1", crate::ids::FaceId::from_counter(1).to_string()),

@@ -1,5 +1,7 @@
 //! What a replay amounted to, counted while it runs.
 
+use super::source::SourceError;
+use crate::eval::recording::LONGEST_FRAME_SECS;
 use crate::ids::{CameraId, FaceId, PersonId};
 use crate::people::{IdentityState, People};
 use crate::report::Story;
@@ -7,9 +9,6 @@ use crate::time::Stamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A frame stands for the time since the one before it, unless that is longer than this: what was
-/// seen in a gap nobody knows.
-const LONGEST_FRAME_SECS: f64 = 2.0;
 /// Distinct causes of failure that are told apart; further ones are only counted.
 const MOST_CAUSES: usize = 20;
 
@@ -38,7 +37,7 @@ pub struct FrameCounts {
     pub received: u64,
     /// Gone through the line.
     pub processed: u64,
-    /// Replaced before they were processed; a replay displaces none.
+    /// Replaced before they were processed; only at the speed of the recording.
     pub displaced: u64,
     /// Unreadable.
     pub failed: u64,
@@ -80,9 +79,9 @@ pub struct Loss {
 }
 
 impl ReplaySummary {
-    /// True when something of the input is missing from the result.
+    /// True when something of the input could not be read.
     pub fn is_incomplete(&self) -> bool {
-        self.frames.failed > 0 || self.frames.displaced > 0 || !self.losses.is_empty()
+        self.frames.failed > 0 || !self.losses.is_empty()
     }
 }
 
@@ -154,8 +153,18 @@ impl SummaryBuilder {
         self.note(cause, 1);
     }
 
-    pub(super) fn lost(&mut self, cause: &str) {
-        self.note(cause, 0);
+    /// Something of the input that could not be read.
+    pub(super) fn unreadable(&mut self, error: &SourceError) {
+        match error {
+            SourceError::Frame { .. } => self.failed(&error.to_string()),
+            SourceError::Lost { .. } => self.note(&error.to_string(), 0),
+        }
+    }
+
+    /// So many frames were replaced before anybody looked at them.
+    pub(super) fn displaced(&mut self, frames: u64) {
+        self.frames.received += frames;
+        self.frames.displaced += frames;
     }
 
     /// Each cause is logged when it first comes up.

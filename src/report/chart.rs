@@ -1,5 +1,6 @@
 //! Small charts as SVG, which follow the page's colours.
 
+use crate::eval::open_set::DetPoint;
 use std::fmt::Write;
 
 /// A stretch of a bar: from and to in seconds, CSS class, what a pointer is told.
@@ -97,6 +98,53 @@ pub(super) fn histogram(millis: &[f32], marks: &[(&str, f64)]) -> String {
              {at:.1} ms</text>",
             HEIGHT + 15.0 + 16.0 * row as f64
         );
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// Detection error trade-off: false positive against false negative identification rate, both on a
+/// logarithmic scale that ends at one in a thousand; no error at all lies there too.
+pub(super) fn det(curves: &[(&'static str, &[DetPoint])]) -> String {
+    const SIDE: f64 = 300.0;
+    const LEFT: f64 = 60.0;
+    let along = |rate: f64| SIDE * (rate.clamp(1e-3, 1.0).log10() + 3.0) / 3.0;
+    let (x, y) = (|rate: f64| LEFT + along(rate), |rate: f64| SIDE + 10.0 - along(rate));
+    let mut svg = String::from("<svg class=\"chart det\" viewBox=\"0 0 420 360\" role=img aria-label=\"DET curve\">");
+    for (rate, label) in [(1e-3, "0.1 %"), (1e-2, "1 %"), (1e-1, "10 %"), (1.0, "100 %")] {
+        let (right, bottom) = (x(1.0), y(1e-3));
+        let _ = write!(
+            svg,
+            "<path class=grid d=\"M{:.1} 10V{bottom:.1}M{LEFT} {:.1}H{right:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" \
+             text-anchor=middle>{label}</text><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=end>{label}</text>",
+            x(rate),
+            y(rate),
+            x(rate),
+            bottom + 16.0,
+            LEFT - 6.0,
+            y(rate) + 4.0
+        );
+    }
+    let _ = write!(svg, "<text x=\"{:.1}\" y=\"350\" text-anchor=middle>strangers found (FPIR)</text>", x(0.03));
+    let _ = write!(
+        svg,
+        "<text x=\"14\" y=\"160\" transform=\"rotate(-90 14 160)\" text-anchor=middle>known people not found (FNIR)</text>"
+    );
+    for (class, points) in curves {
+        let line: Vec<String> = points.iter().map(|p| format!("{:.1} {:.1}", x(p.fpir), y(p.fnir))).collect();
+        let _ = write!(svg, "<path class=\"line {class}\" d=\"M{}\"/>", line.join("L"));
+        for point in *points {
+            let DetPoint { threshold, fpir, fnir } = point;
+            let _ = write!(
+                svg,
+                "<circle class={class} cx=\"{:.1}\" cy=\"{:.1}\" r=3><title>cosine {threshold:.2}: {:.1} % of the \
+                 strangers found, {:.1} % of the known people not</title></circle>",
+                x(*fpir),
+                y(*fnir),
+                fpir * 100.0,
+                fnir * 100.0
+            );
+        }
     }
     svg.push_str("</svg>");
     svg

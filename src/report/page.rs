@@ -264,6 +264,17 @@ fn judged(html: &mut String, score: &RecordingScore, total: f64) {
              three, 95 %).</p>"
         );
     }
+    let id = &score.identification;
+    if !id.per_look.det.is_empty() {
+        let _ = writeln!(
+            html,
+            "<h3>Finding known people and not strangers, for every threshold</h3>\n<p class=soft>Per track: {} of known \
+             people, {} of strangers. Per look: {} and {}.</p>",
+            id.per_track.mated, id.per_track.non_mated, id.per_look.mated, id.per_look.non_mated
+        );
+        html.push_str(&chart::det(&[("named", &id.per_track.det), ("known", &id.per_look.det)]));
+        legend(html, &[("named", "per track"), ("known", "per look")]);
+    }
     let emotion = &score.emotion;
     if !emotion.labels.is_empty() {
         html.push_str("<h3>Expressions: what is true (rows) and what was said</h3>\n");
@@ -295,7 +306,8 @@ fn times(html: &mut String, timing: &Timing, summary: &TimingSummary) {
     html.push_str(
         "<div class=scroll><table><tr><th>stage</th><th>median</th><th>90 %</th><th>99 %</th><th>slowest</th></tr>",
     );
-    let rows = std::iter::once(("whole frame", frame)).chain(summary.stages.iter().map(|(stage, q)| (*stage, q)));
+    let age = summary.age.iter().map(|age| ("from image to people", age));
+    let rows = age.chain([("whole frame", frame)]).chain(summary.stages.iter().map(|(stage, q)| (*stage, q)));
     for (stage, q) in rows {
         let _ = write!(
             html,
@@ -373,6 +385,7 @@ const HEAD: &str = "<!doctype html>
   .sadness { fill: #4a7fc1; background: #4a7fc1; } .anger { fill: #d5433f; background: #d5433f; } .disgust { fill: #6f9b3c; background: #6f9b3c; }
   .fear { fill: #8b5fbf; background: #8b5fbf; } .contempt { fill: #9c6b4e; background: #9c6b4e; } .uncertain { fill: #dcd6cc; background: #dcd6cc; }
   .chart { width: 100%; height: auto; font: 13px system-ui, sans-serif; } .chart text { fill: var(--soft); } .column { fill: #3a86c8; } .mark { stroke: var(--soft); stroke-dasharray: 3 3; }
+  .det { max-width: 420px; } .grid { stroke: var(--line); } .line { fill: none; stroke-width: 2; } .line.named { stroke: #2b9348; fill: none; } .line.known { stroke: #3a86c8; fill: none; }
   .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; } th, td { text-align: left; padding: 3px 14px 3px 0; font-weight: 400; vertical-align: top; } td { font-variant-numeric: tabular-nums; } table th { color: var(--soft); }
   .confusion td { min-width: 62px; padding: 6px; text-align: center; background: color-mix(in srgb, #2b9348 calc(var(--share) * 85%), var(--lane)); border: 1px solid var(--paper); }
   .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 12px; }

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub struct Timing {
     frames: Vec<f32>,
     stages: BTreeMap<&'static str, Vec<f32>>,
+    ages: Vec<f32>,
 }
 
 /// The spread of some times, in milliseconds.
@@ -33,28 +34,39 @@ pub struct TimingSummary {
     pub frame: Quantiles,
     /// Per stage, of the frames in which it ran.
     pub stages: BTreeMap<&'static str, Quantiles>,
+    /// From the arrival of an image to its people, in a run at the speed of the recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age: Option<Quantiles>,
 }
 
 impl Timing {
     /// One frame took so long; the stages that ran, each so long.
     pub fn add(&mut self, frame: Duration, stages: impl IntoIterator<Item = (&'static str, Duration)>) {
-        let millis = |took: Duration| took.as_secs_f32() * 1e3;
         self.frames.push(millis(frame));
         for (stage, took) in stages {
             self.stages.entry(stage).or_default().push(millis(took));
         }
     }
 
+    /// The people of an image were known so long after it arrived.
+    pub fn add_age(&mut self, age: Duration) {
+        self.ages.push(millis(age));
+    }
+
     /// The spread of them; `None` before the first frame.
     pub fn summary(&self) -> Option<TimingSummary> {
         let stages = self.stages.iter().filter_map(|(stage, times)| Some((*stage, quantiles(times)?))).collect();
-        Some(TimingSummary { frame: quantiles(&self.frames)?, stages })
+        Some(TimingSummary { frame: quantiles(&self.frames)?, stages, age: quantiles(&self.ages) })
     }
 
     /// Times per frame, in milliseconds.
     pub fn frames(&self) -> &[f32] {
         &self.frames
     }
+}
+
+fn millis(took: Duration) -> f32 {
+    took.as_secs_f32() * 1e3
 }
 
 fn quantiles(times: &[f32]) -> Option<Quantiles> {

@@ -96,6 +96,7 @@ fn face(number: u64, person: Option<u64>) -> Person {
         name: Some(format!("P{person}")),
         confidence: 0.9,
         similarity: 0.7,
+        candidate: Some(PersonId::from_counter(person)),
         margin: 0.2,
     });
     Person {

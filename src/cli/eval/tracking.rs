@@ -2,11 +2,10 @@
 
 use crate::cli::{Outcome, Output};
 use crate::eval::found::FoundFrames;
-use crate::eval::recording::Evaluator;
+use crate::eval::recording::{Enrolled, Evaluator};
 use crate::eval::tracking::{FoundFace, TrackingEval, TrackingScore, TrueFace};
 use crate::eval::truth::Truth;
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Measure how well faces were followed, from results that are there already.
@@ -43,7 +42,7 @@ pub(super) fn run(args: &TrackingArgs, output: Output) -> anyhow::Result<Outcome
     let report = if is_table {
         compare_tables(&truth, &args.found, args.only_told_frames)?
     } else {
-        let mut evaluator = Evaluator::new(&truth, BTreeSet::new(), args.only_told_frames);
+        let mut evaluator = Evaluator::new(&truth, Enrolled::new(), args.only_told_frames);
         for frame in FoundFrames::open(&args.found)? {
             evaluator.add(&frame?);
         }
