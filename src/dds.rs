@@ -29,11 +29,12 @@ use tasks::Tasks;
 const COUNT_PERIOD: Duration = Duration::from_millis(100);
 
 /// Messages that `rustdds` and `ros2_client` log although nothing is wrong: no multicast on a
-/// loopback device, no ROS_DISTRO where there is no ROS 2, requests without an identity that Cyclone never sends, a spinner that ended
-/// before it was told to.
-pub const QUIET: [&str; 5] = [
+/// loopback device, no ROS_DISTRO where there is no ROS 2, requests without an identity that Cyclone
+/// never sends, a spinner that ended before it was told to, writers that outlive their participant.
+pub const QUIET: [&str; 6] = [
     "rustdds=error",
     "rustdds::network=off",
+    "rustdds::dds::pubsub=off",
     "ros2_client::service::wrappers=error",
     "ros2_client::node=off",
     "ros2_client::distributions=error",
