@@ -9,7 +9,7 @@ mod services;
 #[cfg(feature = "ros-check")]
 mod stand_in;
 
-pub use log::RosLog;
+pub use log::{QUIET, RosLog};
 
 use crate::config::parameters::ParameterValue;
 use crate::node::names::Names;

@@ -223,6 +223,8 @@ pub(super) fn start_logging(args: &NodeArgs, verbose: u8) {
     };
     #[cfg(feature = "dds")]
     let level = format!("{level},{}", dds::QUIET.join(","));
+    #[cfg(feature = "ros")]
+    let level = format!("{level},{}", crate::ros::QUIET);
     let filter = EnvFilter::new(level);
     let stages = StageTimes.with_filter(Targets::new().with_target(STAGE_TARGET, tracing::Level::TRACE));
     let registry = tracing_subscriber::registry().with(stages);

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::frame::{Frame, Pixels};
 use crate::ids::CameraId;
 use crate::mailbox::{FrameEnd, Taken, Work};
-use crate::people::{People, PersonEvent};
+use crate::people::{EventKind, People, PersonEvent};
 use crate::pipeline::{EnrolTicket, Pipeline};
 use crate::runtime::{self, JITTER_SECS};
 use crate::time::Stamp;
@@ -200,7 +200,7 @@ impl Perception {
 
     fn publish_events(&mut self, events: &[PersonEvent]) {
         for event in events {
-            tracing::info!(kind = ?event.kind, camera = %event.camera, face = ?event.face_id, person = ?event.person_id, detail = event.detail, "event");
+            tell(event);
             let mut message = messages::PersonEvent::from(event);
             // What was asked for before any image came happened now.
             if event.stamp == Stamp::default() {
@@ -258,6 +258,27 @@ impl Perception {
     pub(super) fn reset(&mut self) {
         tracing::info!("reset: tracks start anew");
         self.line.reset();
+    }
+}
+
+/// The log's line of an event: who is there at the level of information, what their faces do as a detail,
+/// since that changes by the second.
+fn tell(event: &PersonEvent) {
+    macro_rules! line {
+        ($level:ident) => {{
+            let face = event.face_id.as_ref().map(tracing::field::display);
+            let person = event.person_id.as_ref().map(tracing::field::display);
+            tracing::$level!(kind = ?event.kind, camera = %event.camera, face, person, detail = event.detail, "event");
+        }};
+    }
+    match event.kind {
+        EventKind::FaceAppeared
+        | EventKind::FaceLost
+        | EventKind::ExpressionChanged
+        | EventKind::AttentionGained
+        | EventKind::AttentionLost
+        | EventKind::EnrolmentProgress => line!(debug),
+        _ => line!(info),
     }
 }
 

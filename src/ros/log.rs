@@ -6,6 +6,9 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
+/// What r2r logs although nothing is wrong: what was announced is no message but the end of a publisher.
+pub const QUIET: &str = "r2r::subscribers=off";
+
 /// The node's logger, from when there is a node.
 static LOGGER: OnceLock<String> = OnceLock::new();
 
@@ -50,6 +53,8 @@ impl Visit for Text {
         // A string cannot refuse what is written to it.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
+            // Where a line of the crate `log` comes from.
+            name if name.starts_with("log.") => Ok(()),
             name => write!(self.fields, " {name}={value:?}"),
         };
     }
