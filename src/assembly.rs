@@ -8,18 +8,41 @@ use crate::landmarks::ShapePredictor;
 use crate::model::manifest::{Alignment, Role};
 use crate::model::store::{ModelStore, ResolvedModel};
 use crate::model::{Progress, runtime};
-use crate::onnx::{self, OnnxEmbedder, OnnxEmotionClassifier, Runtime};
+use crate::onnx::{self, OnnxEmbedder, OnnxEmotionClassifier, Runtime, Tape};
 use crate::pipeline::{EmbeddingStage, EmotionStage, Pipeline, Stages};
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
+
+/// Runs one step of the start inside a span, by which whoever listens measures its time.
+macro_rules! in_step {
+    ($name:literal, $work:expr) => {{
+        let _step = tracing::trace_span!(target: "rostro::start", $name).entered();
+        $work
+    }};
+}
 
 /// Loads every stage that `config` asks for, fetching models that are not there yet.
 ///
 /// # Errors
 /// The first thing that is missing or wrong, with what to do about it.
 pub fn load_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
+    load_on(config, None, progress)
+}
+
+/// As [`load_pipeline`], with every run of a network noted on `tape`.
+///
+/// # Errors
+/// The first thing that is missing or wrong, with what to do about it.
+pub fn load_recorded_pipeline(config: &Config, tape: Tape, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
+    load_on(config, Some(tape), progress)
+}
+
+fn load_on(config: &Config, tape: Option<Tape>, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
     let store = ModelStore::open(&config.inference.cache_dir)?;
-    let runtime = start_runtime(config, &store, progress)?;
+    let mut runtime = start_runtime(config, &store, progress)?;
+    if let Some(tape) = tape {
+        runtime = runtime.recorded_on(tape);
+    }
     let stages = load_stages(config, &store, &runtime, progress)?;
     Ok(Pipeline::new(config.clone(), stages))
 }
@@ -87,9 +110,9 @@ pub fn load_classifier(
 }
 
 fn start_runtime(config: &Config, store: &ModelStore, progress: &mut dyn Progress) -> anyhow::Result<Runtime> {
-    let library = runtime::ensure(store, progress)?;
+    let library = in_step!("check ONNX Runtime", runtime::ensure(store, progress))?;
     tracing::debug!(library = %library.path.display(), found = %library.found, "ONNX Runtime");
-    Runtime::start(&library.path, &config.inference)
+    in_step!("load ONNX Runtime", Runtime::start(&library.path, &config.inference))
         .with_context(|| format!("{} ({})", library.path.display(), library.found))
 }
 
@@ -100,33 +123,36 @@ fn load_stages(
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Stages> {
     let mut find = |name: &str, role: Role| -> anyhow::Result<ResolvedModel> {
-        let model = store.ensure(name, progress)?;
+        let model = in_step!("check files", store.ensure(name, progress))?;
         let found = model.manifest.role;
         ensure!(found == role, "model {name} is a {found:?}, a {role:?} is needed");
         Ok(model)
     };
     let detector = find(&config.detector.model, Role::FaceDetector)?;
     let landmarks = match detector.manifest.detection.as_ref().and_then(|d| d.landmarks.as_deref()) {
-        Some(name) => Some(load_landmarks(&find(name, Role::Landmarks)?)?),
+        Some(name) => {
+            let model = find(name, Role::Landmarks)?;
+            Some(in_step!("load landmarks", load_landmarks(&model))?)
+        }
         None => None,
     };
     let scheme = if landmarks.is_some() { PointScheme::DlibFive } else { PointScheme::FivePoint };
     let mut stages = Stages {
-        detector: onnx::load_detector(runtime, &detector, &config.detector)?,
+        detector: in_step!("load detector", onnx::load_detector(runtime, &detector, &config.detector))?,
         landmarks,
         embedding: None,
         emotion: None,
     };
     if config.identity.enabled {
         let model = find(&config.identity.model, Role::Embedder)?;
-        let embedder = Box::new(OnnxEmbedder::load(runtime, &model)?);
+        let embedder = Box::new(in_step!("load embedder", OnnxEmbedder::load(runtime, &model))?);
         let alignment = alignment_of(&model, scheme)?;
         let similarity = model.manifest.similarity.clone().context("an embedder's manifest lacks [similarity]")?;
         stages.embedding = Some(EmbeddingStage { embedder, alignment, similarity });
     }
     if config.emotion.enabled && !config.emotion.model.is_empty() {
         let model = find(&config.emotion.model, Role::Emotion)?;
-        let classifier = Box::new(OnnxEmotionClassifier::load(runtime, &model)?);
+        let classifier = Box::new(in_step!("load emotion", OnnxEmotionClassifier::load(runtime, &model))?);
         let output = model.manifest.emotion.as_ref().context("a classifier's manifest lacks [emotion]")?;
         let prior = output.prior();
         stages.emotion = Some(EmotionStage { classifier, alignment: alignment_of(&model, scheme)?, prior });

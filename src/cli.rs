@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but frames were lost or unreadable.
 
 mod bar;
+mod bench;
 mod demo;
 mod eval;
 mod gallery;
@@ -14,7 +15,7 @@ mod progress;
 mod recording;
 mod replay;
 
-use crate::runtime::{STAGE_TARGET, StageTimes};
+use crate::runtime::{STAGE_TARGET, START_TARGET, StageTimes};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ enum Command {
     Gallery(gallery::GalleryArgs),
     Models(models::ModelsArgs),
     Params(params::ParamsArgs),
+    Bench(bench::BenchArgs),
     #[cfg(any(feature = "dds", feature = "ros"))]
     Node(node::NodeArgs),
 }
@@ -88,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Gallery(args) => gallery::run(&args, output),
         Command::Models(args) => models::run(&args, output),
         Command::Params(args) => params::run(&args, output),
+        Command::Bench(args) => bench::run(&args, output),
         #[cfg(any(feature = "dds", feature = "ros"))]
         Command::Node(args) => node::run(&args),
     };
@@ -118,7 +121,9 @@ fn start_logging(verbose: u8, command: &Command) {
         _ => "debug,rostro=trace",
     };
     let log = tracing_subscriber::fmt::layer().with_writer(|| bar::LogWriter).without_time();
-    let stages = Targets::new().with_target(STAGE_TARGET, tracing::Level::TRACE);
+    let stages = Targets::new()
+        .with_target(STAGE_TARGET, tracing::Level::TRACE)
+        .with_target(START_TARGET, tracing::Level::TRACE);
     tracing_subscriber::registry()
         .with(log.with_filter(EnvFilter::new(level)))
         .with(StageTimes.with_filter(stages))

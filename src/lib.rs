@@ -13,6 +13,7 @@
 pub mod align;
 pub mod annotate;
 pub mod assembly;
+pub mod bench;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "dds")]

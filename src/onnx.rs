@@ -7,12 +7,14 @@ mod mtcnn;
 #[cfg(test)]
 mod parity;
 mod session;
+mod tape;
 mod yunet;
 
 pub use embedder::OnnxEmbedder;
 pub use emotion::OnnxEmotionClassifier;
 pub use mtcnn::Mtcnn;
 pub use session::{LoadError, Runtime, providers_in_use};
+pub use tape::{RecordedRun, RunCount, Tape};
 pub use yunet::Yunet;
 
 use crate::config::DetectorConfig;

@@ -31,12 +31,19 @@ pub(crate) struct Planes<'a> {
     pub(crate) rows: usize,
 }
 
-/// Resamples with a row buffer it keeps.
+/// Resamples with buffers it keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Resampler {
-    /// Column sums over the rows of one output row's window.
-    sums: Vec<u32>,
+    /// The columns that each output column covers.
+    columns: Vec<(u32, u32)>,
+    /// Sums over the rows of one output row's window, byte by byte: half as wide numbers are twice as fast,
+    /// and hold the sum of as many rows as a window ever has but in the largest images.
+    narrow: Vec<u16>,
+    wide: Vec<u32>,
 }
+
+/// Most rows whose bytes a `u16` can hold the sum of.
+const NARROW_ROWS: u32 = u16::MAX as u32 / u8::MAX as u32;
 
 impl Resampler {
     /// Averages `rect` of `image` into the top-left `width` × `height` of `planes`, as
@@ -49,37 +56,64 @@ impl Resampler {
         input: &Input,
         planes: &mut Planes<'_>,
     ) {
+        self.columns.clear();
+        self.columns.extend((0..width).map(|x| window(x, rect.width, width)));
         let row_bytes = rect.width as usize * 3;
-        self.sums.resize(row_bytes, 0);
         let swap = (image.order() == ChannelOrder::Rgb) != (input.colour == Colour::Rgb);
         let plane = planes.columns * planes.rows;
         let (first, rest) = planes.values.split_at_mut(plane);
         let (second, third) = rest.split_at_mut(plane);
         let [first, third] = if swap { [third, first] } else { [first, third] };
         for y in 0..height {
-            let (top, bottom) = window(y, rect.height, height);
-            self.sum_rows(image, rect, top..bottom);
+            let rows = window(y, rect.height, height);
             let out = y as usize * planes.columns..y as usize * planes.columns + width as usize;
-            let targets = first[out.clone()].iter_mut().zip(&mut second[out.clone()]).zip(&mut third[out]);
-            for (x, ((a, b), c)) in targets.enumerate() {
-                let (left, right) = window(x as u32, rect.width, width);
-                let (pixels, _) = self.sums[left as usize * 3..right as usize * 3].as_chunks::<3>();
-                let sum = pixels.iter().fold([0_u32; 3], |s, p| [s[0] + p[0], s[1] + p[1], s[2] + p[2]]);
-                let count = ((bottom - top) * (right - left)) as f32;
-                let value = |total: u32| (total as f32 / count - input.mean) * input.scale;
-                (*a, *b, *c) = (value(sum[0]), value(sum[1]), value(sum[2]));
+            let targets = [&mut first[out.clone()], &mut second[out.clone()], &mut third[out]];
+            if rows.1 - rows.0 <= NARROW_ROWS {
+                self.narrow.resize(row_bytes, 0);
+                sum_rows(image, rect, rows, &mut self.narrow);
+                average(&self.narrow, &self.columns, rows.1 - rows.0, input, targets);
+            } else {
+                self.wide.resize(row_bytes, 0);
+                sum_rows(image, rect, rows, &mut self.wide);
+                average(&self.wide, &self.columns, rows.1 - rows.0, input, targets);
             }
         }
     }
+}
 
-    fn sum_rows(&mut self, image: ImageView<'_>, rect: PixelRect, rows: std::ops::Range<u32>) {
-        let bytes = rect.x as usize * 3..(rect.x + rect.width) as usize * 3;
-        self.sums.fill(0);
-        for y in rows {
-            for (sum, byte) in self.sums.iter_mut().zip(&image.row(rect.y + y)[bytes.clone()]) {
-                *sum += u32::from(*byte);
-            }
+/// Sums the bytes of some rows of `rect`, column by column.
+fn sum_rows<T: From<u8> + Copy + std::ops::AddAssign>(
+    image: ImageView<'_>,
+    rect: PixelRect,
+    (top, bottom): (u32, u32),
+    sums: &mut [T],
+) {
+    let bytes = rect.x as usize * 3..(rect.x + rect.width) as usize * 3;
+    for (sum, byte) in sums.iter_mut().zip(&image.row(rect.y + top)[bytes.clone()]) {
+        *sum = T::from(*byte);
+    }
+    for y in top + 1..bottom {
+        for (sum, byte) in sums.iter_mut().zip(&image.row(rect.y + y)[bytes.clone()]) {
+            *sum += T::from(*byte);
         }
+    }
+}
+
+/// Averages the sums of `rows` rows over the windows of the columns, one plane per channel.
+fn average<T: Into<u32> + Copy>(
+    sums: &[T],
+    columns: &[(u32, u32)],
+    rows: u32,
+    input: &Input,
+    [first, second, third]: [&mut [f32]; 3],
+) {
+    let targets = first.iter_mut().zip(second).zip(third);
+    for (((a, b), c), (left, right)) in targets.zip(columns) {
+        let (pixels, _) = sums[*left as usize * 3..*right as usize * 3].as_chunks::<3>();
+        let sum = pixels.iter().fold([0_u32; 3], |s, p| [s[0] + p[0].into(), s[1] + p[1].into(), s[2] + p[2].into()]);
+        let count = (rows * (right - left)) as f32;
+        let value = |total: u32| (total as f32 / count - input.mean) * input.scale;
+        (*a, *b, *c) = (value(sum[0]), value(sum[1]), value(sum[2]));
     }
 }
 
@@ -108,6 +142,19 @@ mod tests {
             assert_eq!(values[red * 2..red * 2 + 2], [25.0, 45.0]);
             assert_eq!(values[2..4], [102.5, 104.5]);
             assert_eq!(values[blue * 2..blue * 2 + 2], [200.0, 200.0]);
+        }
+    }
+
+    #[test]
+    fn tall_windows_do_not_overflow() {
+        let data = vec![255_u8; 300 * 3];
+        let view = ImageView::new(1, 300, 3, ChannelOrder::Rgb, &data).unwrap();
+        let mut values = [0.0; 3];
+        let mut planes = Planes { values: &mut values, columns: 1, rows: 1 };
+        for rows in [NARROW_ROWS, NARROW_ROWS + 1, 300] {
+            let rect = PixelRect { height: rows, ..PixelRect::whole(view) };
+            Resampler::default().area(view, rect, (1, 1), &input(Colour::Rgb), &mut planes);
+            assert_eq!(*planes.values, [255.0; 3], "{rows} rows");
         }
     }
 

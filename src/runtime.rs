@@ -6,7 +6,7 @@ use crate::time::Stamp;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tracing::span;
@@ -15,6 +15,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Target of the spans that the stages of the line open.
 pub const STAGE_TARGET: &str = "rostro::stage";
+/// Target of the spans that the steps of a start open.
+pub const START_TARGET: &str = "rostro::start";
 
 /// A clock that jumps back by less than this is taken for jitter, seconds.
 pub const JITTER_SECS: f64 = 0.1;
@@ -108,6 +110,22 @@ pub fn sleep(duration: Duration) {
     std::thread::sleep(duration);
 }
 
+/// Allocations and their bytes since the program began; none when nobody counts them. The `rostro` program
+/// does, at two atomic additions each.
+pub fn allocations() -> Option<(u64, u64)> {
+    let stats = stats_alloc::INSTRUMENTED_SYSTEM.stats();
+    let count = (stats.allocations + stats.reallocations) as u64;
+    (count > 0).then_some((count, stats.bytes_allocated as u64))
+}
+
+/// Most memory this process has had at once, 10⁶ bytes, where the system tells.
+pub fn peak_memory_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1.024e-3)
+}
+
 /// How long one stage took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTime {
@@ -119,19 +137,32 @@ pub struct StageTime {
     pub longest: Duration,
 }
 
-/// Measures the stages of the line by the spans they open: a layer for `tracing_subscriber`.
+/// Measures the stages of the line, and the steps of a start, by the spans they open: a layer for
+/// `tracing_subscriber`.
 #[derive(Debug, Default)]
 pub struct StageTimes;
 
-static STAGE_TIMES: OnceLock<Mutex<BTreeMap<&'static str, StageTime>>> = OnceLock::new();
+type Times = Mutex<BTreeMap<&'static str, StageTime>>;
+static STAGE_TIMES: Times = Mutex::new(BTreeMap::new());
+static START_TIMES: Times = Mutex::new(BTreeMap::new());
 
 /// What every stage took since the last call.
 pub fn take_stage_times() -> BTreeMap<&'static str, StageTime> {
-    std::mem::take(&mut *stage_times().lock().unwrap_or_else(PoisonError::into_inner))
+    std::mem::take(&mut *STAGE_TIMES.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn stage_times() -> &'static Mutex<BTreeMap<&'static str, StageTime>> {
-    STAGE_TIMES.get_or_init(Mutex::default)
+/// What every step of a start took since the last call.
+pub fn take_start_times() -> BTreeMap<&'static str, StageTime> {
+    std::mem::take(&mut *START_TIMES.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The times that spans of this target belong to.
+fn times_of(target: &str) -> Option<&'static Times> {
+    match target {
+        STAGE_TARGET => Some(&STAGE_TIMES),
+        START_TARGET => Some(&START_TIMES),
+        _ => None,
+    }
 }
 
 /// When a stage's span was opened.
@@ -139,7 +170,7 @@ struct Began(Instant);
 
 impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for StageTimes {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
-        if attributes.metadata().target() == STAGE_TARGET
+        if times_of(attributes.metadata().target()).is_some()
             && let Some(span) = context.span(id)
         {
             span.extensions_mut().insert(Began(now()));
@@ -149,7 +180,8 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for StageTimes {
     fn on_close(&self, id: span::Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
         let Some(took) = span.extensions().get::<Began>().map(|began| began.0.elapsed()) else { return };
-        let mut times = stage_times().lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(times) = times_of(span.metadata().target()) else { return };
+        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
         let time = times.entry(span.name()).or_default();
         time.runs += 1;
         time.total += took;

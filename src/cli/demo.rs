@@ -2,7 +2,6 @@
 
 use super::bar::FrameBar;
 use super::progress::StderrProgress;
-use super::replay::peak_memory_mb;
 use super::{Outcome, Output, say};
 use crate::assembly;
 use crate::config::Config;
@@ -16,7 +15,7 @@ use crate::model::pictures::demo_pictures;
 use crate::model::store::{InstallOptions, Installed, ModelStore};
 use crate::pipeline::{EnrolAs, Pipeline};
 use crate::replay::{self, Inputs, Outputs};
-use crate::runtime::now;
+use crate::runtime::{now, peak_memory_mb};
 use crate::time::Stamp;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -57,7 +56,7 @@ pub(super) fn run(args: &DemoArgs, output: Output) -> anyhow::Result<Outcome> {
     enrol(&mut line, &pictures)?;
     let truth = compose(&pictures, out)?;
     let report = replay_and_score(&config, line, &truth, out)?;
-    let memory = peak_memory_mb().map(|mb| format!(", peak memory {mb} MB")).unwrap_or_default();
+    let memory = peak_memory_mb().map(|mb| format!(", peak memory {mb:.0} MB")).unwrap_or_default();
     say(&format!("done in {:.1} s{memory}", (now() - started).as_secs_f64()));
     let text = format!("{}\nReport   {}\n", report.text(), out.join(REPORT_HTML).display());
     output.result(&report, &text)?;

@@ -3,6 +3,7 @@
 use super::recording::{Pace, RecordingArgs, Replayed, write_report};
 use super::{Outcome, Output};
 use crate::replay::{PersonSummary, ReplaySummary};
+use crate::runtime::peak_memory_mb;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,16 +49,8 @@ fn report_speed(summary: &ReplaySummary, took: Duration) {
     let frames = summary.frames.received;
     let secs = took.as_secs_f64();
     let rate = frames as f64 / secs.max(1e-9);
-    let memory = peak_memory_mb().map(|mb| format!(", peak memory {mb} MB")).unwrap_or_default();
+    let memory = peak_memory_mb().map(|mb| format!(", peak memory {mb:.0} MB")).unwrap_or_default();
     super::say(&format!("{frames} frames in {secs:.1} s, {rate:.1} per second{memory}"));
-}
-
-/// Most memory this process has had at once, where the system tells.
-pub(super) fn peak_memory_mb() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes / 1000)
 }
 
 fn as_text(summary: &ReplaySummary, out: &Path) -> String {

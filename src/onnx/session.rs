@@ -1,5 +1,6 @@
 //! One loaded network, checked against its manifest, run on borrowed tensors.
 
+use super::tape::Tape;
 use crate::config::{InferenceConfig, Provider};
 use crate::inference::InferenceError;
 use crate::model::manifest::{Colour, Input};
@@ -11,7 +12,7 @@ use ort::session::{Session, SessionOutputs};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why a network cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +62,7 @@ pub(super) fn mismatch(model: &ResolvedModel, reason: impl Into<String>) -> Load
 pub struct Runtime {
     environment: Environment,
     config: InferenceConfig,
+    tape: Option<Tape>,
 }
 
 /// ONNX Runtime allows one environment per process; this is it.
@@ -77,7 +79,13 @@ impl Runtime {
             Some(environment) => environment.clone(),
             None => shared.insert(start_environment(library)?).clone(),
         };
-        Ok(Self { environment, config: config.clone() })
+        Ok(Self { environment, config: config.clone(), tape: None })
+    }
+
+    /// Networks loaded from now on note their runs on `tape`.
+    #[must_use]
+    pub fn recorded_on(self, tape: Tape) -> Self {
+        Self { tape: Some(tape), ..self }
     }
 }
 
@@ -102,9 +110,11 @@ fn start_environment(library: &Path) -> Result<Environment, LoadError> {
 
 /// A network with one input.
 pub(super) struct Net {
-    session: Session,
-    model: String,
-    input: String,
+    /// Shared with the runs on a tape alone, which are never made at the same time.
+    session: Arc<Mutex<Session>>,
+    model: Arc<str>,
+    input: Arc<str>,
+    tape: Option<Tape>,
 }
 
 impl Net {
@@ -118,12 +128,18 @@ impl Net {
             reason: e.to_string(),
         })?;
         check_input(&session, input).map_err(|reason| mismatch(model, reason))?;
-        Ok(Self { session, model: name, input: input.name.clone() })
+        Ok(Self {
+            session: Arc::new(Mutex::new(session)),
+            model: name.into(),
+            input: input.name.as_str().into(),
+            tape: runtime.tape.clone(),
+        })
     }
 
     /// Name of the first output.
     pub(super) fn first_output(&self) -> String {
-        self.session.outputs().first().map(|output| output.name().to_owned()).unwrap_or_default()
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.outputs().first().map(|output| output.name().to_owned()).unwrap_or_default()
     }
 
     /// Runs the network on an NCHW tensor and hands its outputs to `read`.
@@ -133,13 +149,26 @@ impl Net {
         values: &[f32],
         read: impl FnOnce(&Outputs<'_>) -> Result<T, String>,
     ) -> Result<T, InferenceError> {
-        let model = &self.model;
-        let failed = |reason: String| InferenceError { model: model.clone(), reason };
-        let tensor = TensorRef::from_array_view((shape, values)).map_err(|e| failed(e.to_string()))?;
-        let inputs = ort::inputs![self.input.as_str() => tensor];
-        let outputs = self.session.run(inputs).map_err(|e| failed(e.to_string()))?;
-        read(&Outputs(outputs)).map_err(failed)
+        if let Some(tape) = &self.tape {
+            tape.note(&self.session, (&self.model, &self.input), shape, values);
+        }
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        run_session(&mut session, &self.model, &self.input, (shape, values), read)
     }
+}
+
+/// Runs a session on an NCHW tensor and hands its outputs to `read`.
+pub(super) fn run_session<T>(
+    session: &mut Session,
+    model: &str,
+    input: &str,
+    (shape, values): ([usize; 4], &[f32]),
+    read: impl FnOnce(&Outputs<'_>) -> Result<T, String>,
+) -> Result<T, InferenceError> {
+    let failed = |reason: String| InferenceError { model: model.to_owned(), reason };
+    let tensor = TensorRef::from_array_view((shape, values)).map_err(|e| failed(e.to_string()))?;
+    let outputs = session.run(ort::inputs![input => tensor]).map_err(|e| failed(e.to_string()))?;
+    read(&Outputs(outputs)).map_err(failed)
 }
 
 /// The tensors that a run made.
