@@ -130,11 +130,12 @@ fn mean_of_samples(image: ImageView<'_>, map: Affine<ImagePx, CropPx>, x: f32, y
 /// The three bytes at `p`, in the image's own order, interpolated between the four pixels around it.
 #[inline]
 fn bilinear(image: ImageView<'_>, p: Point<ImagePx>) -> [f32; 3] {
-    let (left, top) = (p.x.floor(), p.y.floor());
-    let (fx, fy) = (p.x - left, p.y - top);
-    let (width, height) = (image.width() as f32, image.height() as f32);
-    if left >= 0.0 && top >= 0.0 && left + 1.0 < width && top + 1.0 < height {
-        let at = top as usize * image.stride() + left as usize * 3;
+    // Inside the image cutting off is rounding down, which not every processor has an instruction for.
+    let (column, row) = (p.x as i32, p.y as i32);
+    let (last_column, last_row) = (image.width() as i32 - 1, image.height() as i32 - 1);
+    if p.x >= 0.0 && p.y >= 0.0 && column < last_column && row < last_row {
+        let (fx, fy) = (p.x - column as f32, p.y - row as f32);
+        let at = row as usize * image.stride() + column as usize * 3;
         let (upper, lower) = (&image.data()[at..at + 6], &image.data()[at + image.stride()..at + image.stride() + 6]);
         return std::array::from_fn(|c| {
             let above = f32::from(upper[c]) + fx * (f32::from(upper[c + 3]) - f32::from(upper[c]));
@@ -142,6 +143,15 @@ fn bilinear(image: ImageView<'_>, p: Point<ImagePx>) -> [f32; 3] {
             above + fy * (below - above)
         });
     }
+    at_border(image, p)
+}
+
+/// The same where some of the four pixels may lie outside; those are black.
+#[cold]
+fn at_border(image: ImageView<'_>, p: Point<ImagePx>) -> [f32; 3] {
+    let (left, top) = (p.x.floor(), p.y.floor());
+    let (fx, fy) = (p.x - left, p.y - top);
+    let (width, height) = (image.width() as f32, image.height() as f32);
     let corner = |x: f32, y: f32| -> [f32; 3] {
         if !(x >= 0.0 && y >= 0.0 && x < width && y < height) {
             return [0.0; 3];

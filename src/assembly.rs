@@ -2,13 +2,16 @@
 //! the networks. Everything slow at the start happens here.
 
 use crate::align::PointScheme;
-use crate::config::Config;
+use crate::bench::frames::Frames;
+use crate::config::{Config, Provider};
+use crate::demo::photos;
 use crate::ids::CameraId;
 use crate::landmarks::ShapePredictor;
-use crate::model::manifest::{Alignment, Role};
-use crate::model::store::{ModelStore, ResolvedModel};
+use crate::model::manifest::{Alignment, Manifest, Role};
+use crate::model::pictures::demo_pictures;
+use crate::model::store::{InstallOptions, ModelStore, ResolvedModel};
 use crate::model::{Progress, runtime};
-use crate::onnx::{self, OnnxEmbedder, OnnxEmotionClassifier, Runtime, Tape};
+use crate::onnx::{self, OnnxEmbedder, OnnxEmotionClassifier, Prepared, Runtime, Tape};
 use crate::pipeline::{EmbeddingStage, EmotionStage, Pipeline, Stages};
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
@@ -35,6 +38,44 @@ pub fn load_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Re
 /// The first thing that is missing or wrong, with what to do about it.
 pub fn load_recorded_pipeline(config: &Config, tape: Tape, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
     load_on(config, Some(tape), progress)
+}
+
+/// Prepares what `config.inference.provider` needs, and compares every network with its original on the CPU, on
+/// a frame with five faces.
+///
+/// # Errors
+/// The first thing that is missing or wrong, with what to do about it.
+pub fn prepare(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Vec<Prepared>> {
+    let mut on_cpu = config.clone();
+    on_cpu.inference.provider = Provider::Cpu;
+    let tape = Tape::default();
+    let mut line = load_recorded_pipeline(&on_cpu, tape.clone(), progress)?;
+    let store = ModelStore::open(&config.inference.cache_dir)?;
+    let pictures = store.install_bundle(&demo_pictures(), &InstallOptions::default(), progress)?;
+    let frames = Frames::compose(&photos::cutouts(&pictures)?, (640, 480), 5);
+    tape.keep(true);
+    line.process(&frames.frame(&CameraId::default(), 0))?;
+    let runtime = start_runtime(config, &store, progress)?;
+    let prepared = onnx::prepare(&runtime, &tape.take_runs(), |what| progress.begin(what, None))?;
+    progress.end();
+    Ok(prepared)
+}
+
+/// The models that `config` asks for, by name.
+///
+/// # Errors
+/// When a manifest cannot be read.
+pub fn model_names(config: &Config) -> anyhow::Result<Vec<String>> {
+    let mut names = vec![config.detector.model.clone()];
+    let detector = Manifest::load(&config.detector.model)?;
+    names.extend(detector.detection.and_then(|detection| detection.landmarks));
+    if config.identity.enabled {
+        names.push(config.identity.model.clone());
+    }
+    if config.emotion.enabled && !config.emotion.model.is_empty() {
+        names.push(config.emotion.model.clone());
+    }
+    Ok(names)
 }
 
 fn load_on(config: &Config, tape: Option<Tape>, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {

@@ -5,12 +5,14 @@
 mod bar;
 mod bench;
 mod demo;
+mod doctor;
 mod eval;
 mod gallery;
 mod models;
 #[cfg(any(feature = "dds", feature = "ros"))]
 mod node;
 mod params;
+mod prepare;
 mod progress;
 mod recording;
 mod replay;
@@ -47,7 +49,9 @@ enum Command {
     Gallery(gallery::GalleryArgs),
     Models(models::ModelsArgs),
     Params(params::ParamsArgs),
+    Prepare(prepare::PrepareArgs),
     Bench(bench::BenchArgs),
+    Doctor(doctor::DoctorArgs),
     #[cfg(any(feature = "dds", feature = "ros"))]
     Node(node::NodeArgs),
 }
@@ -90,7 +94,9 @@ pub fn run() -> ExitCode {
         Command::Gallery(args) => gallery::run(&args, output),
         Command::Models(args) => models::run(&args, output),
         Command::Params(args) => params::run(&args, output),
+        Command::Prepare(args) => prepare::run(&args, output),
         Command::Bench(args) => bench::run(&args, output),
+        Command::Doctor(args) => doctor::run(&args, output),
         #[cfg(any(feature = "dds", feature = "ros"))]
         Command::Node(args) => node::run(&args),
     };

@@ -276,7 +276,7 @@ pub struct AnnotatedConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// TensorRT if it works, else CUDA, else the CPU; what is used is said at start.
+    /// TensorRT where `rostro prepare` has prepared it, else CUDA, else the CPU; what is used is said at start.
     #[default]
     Auto,
     /// TensorRT or an error.
@@ -287,6 +287,30 @@ pub enum Provider {
     Cpu,
 }
 
+/// How precisely TensorRT computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats.
+    #[default]
+    Fp16,
+    /// 8-bit integers, for networks that were quantised.
+    Int8,
+}
+
+impl Precision {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
 /// ONNX Runtime.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -295,6 +319,12 @@ pub struct InferenceConfig {
     pub provider: Provider,
     /// Let a provider asked for by name fall back to the next instead of failing.
     pub allow_fallback: bool,
+    /// How precisely TensorRT computes; CUDA and the CPU always do in fp32. A network whose answers change with
+    /// it is not run so: it falls back, or the start fails.
+    pub precision: Precision,
+    /// Which graphics processor, counted from 0.
+    #[schemars(range(min = 0, max = 15))]
+    pub device: u32,
     /// Threads inside one network run.
     #[schemars(range(min = 1, max = 256))]
     pub threads: u32,
@@ -407,7 +437,14 @@ impl Default for AnnotatedConfig {
 
 impl Default for InferenceConfig {
     fn default() -> Self {
-        Self { provider: Provider::Auto, allow_fallback: false, threads: 1, cache_dir: String::new() }
+        Self {
+            provider: Provider::Auto,
+            allow_fallback: false,
+            precision: Precision::default(),
+            device: 0,
+            threads: 1,
+            cache_dir: String::new(),
+        }
     }
 }
 

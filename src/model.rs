@@ -2,6 +2,7 @@
 
 pub mod fetch;
 pub mod import;
+pub mod machine;
 pub mod manifest;
 pub mod pictures;
 pub mod runtime;

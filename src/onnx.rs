@@ -3,17 +3,24 @@
 
 mod embedder;
 mod emotion;
+mod engines;
+mod gate;
 mod mtcnn;
 #[cfg(test)]
 mod parity;
+mod prepare;
+mod provider;
 mod session;
 mod tape;
 mod yunet;
 
 pub use embedder::OnnxEmbedder;
 pub use emotion::OnnxEmotionClassifier;
+pub use gate::Parity;
 pub use mtcnn::Mtcnn;
-pub use session::{LoadError, Runtime, providers_in_use};
+pub use prepare::{Prepared, check_provider, prepare};
+pub use provider::Placement;
+pub use session::{LoadError, NetPlace, Runtime, providers_in_use};
 pub use tape::{RecordedRun, RunCount, Tape};
 pub use yunet::Yunet;
 

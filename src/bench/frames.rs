@@ -5,6 +5,8 @@ use crate::demo::curve::Curve;
 use crate::demo::layer::Cutout;
 use crate::demo::room;
 use crate::demo::scene::{Actor, Canvas, Scene, Script};
+use crate::frame::{Frame, Pixels, RawPixels};
+use crate::ids::CameraId;
 use crate::time::Stamp;
 use image::imageops::{self, FilterType};
 use std::io::{self, Read as _, Write as _};
@@ -82,6 +84,23 @@ impl Frames {
     pub fn at(&self, tick: usize) -> &[u8] {
         let turn = tick % PERIOD;
         &self.pictures[turn.min(PERIOD - turn)]
+    }
+
+    /// The same as the frame of a camera whose clock began with tick 0.
+    pub fn frame(&self, camera: &CameraId, tick: usize) -> Frame<'_> {
+        Frame {
+            camera: camera.clone(),
+            stamp: Stamp::from_nanos((tick as f64 * 1e9 / RATE_HZ) as i64),
+            frame_id: "camera",
+            pixels: Pixels::Raw(RawPixels {
+                width: self.width,
+                height: self.height,
+                encoding: "bgr8",
+                is_bigendian: false,
+                step: self.width * 3,
+                data: self.at(tick),
+            }),
+        }
     }
 
     /// Bytes of all pictures.

@@ -1,16 +1,14 @@
 //! Plays one case and measures it.
 
-use super::frames::{Frames, PERIOD, RATE_HZ};
+use super::frames::{Frames, PERIOD};
 use super::{Measured, Stage, Task};
 use crate::assembly;
 use crate::config::Config;
-use crate::frame::{Frame, Pixels, RawPixels};
 use crate::ids::CameraId;
 use crate::model::NoProgress;
 use crate::onnx::{RecordedRun, RunCount, Tape};
 use crate::pipeline::Pipeline;
 use crate::runtime::{self, StageTime, now};
-use crate::time::Stamp;
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -110,7 +108,7 @@ impl Player {
         for number in 0..PERIOD * cameras.len() {
             let camera = &cameras[number % cameras.len()];
             let tick = self.ticks.entry(camera.clone()).or_default();
-            let frame = frame(&self.frames, camera, *tick);
+            let frame = self.frames.frame(camera, *tick);
             *tick += 1;
             self.tape.take_count();
             let (allocations, began) = (runtime::allocations(), now());
@@ -134,22 +132,6 @@ impl Player {
         })?;
         tape.keep(false);
         Ok(recorded)
-    }
-}
-
-fn frame<'a>(frames: &'a Frames, camera: &CameraId, tick: usize) -> Frame<'a> {
-    Frame {
-        camera: camera.clone(),
-        stamp: Stamp::from_nanos((tick as f64 * 1e9 / RATE_HZ) as i64),
-        frame_id: "camera",
-        pixels: Pixels::Raw(RawPixels {
-            width: frames.width,
-            height: frames.height,
-            encoding: "bgr8",
-            is_bigendian: false,
-            step: frames.width * 3,
-            data: frames.at(tick),
-        }),
     }
 }
 

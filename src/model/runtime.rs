@@ -139,7 +139,7 @@ fn find(named: Option<OsString>, folders: &[PathBuf]) -> Result<Option<RuntimeLi
 }
 
 /// Where the loader would look.
-fn system_folders(ld_library_path: Option<&OsString>) -> Vec<PathBuf> {
+pub(super) fn system_folders(ld_library_path: Option<&OsString>) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
         ld_library_path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute()).collect();
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);

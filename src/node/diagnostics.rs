@@ -271,14 +271,15 @@ fn inference(config: &Config) -> DiagnosticStatus {
     let wanted = serde_json::to_value(config.inference.provider).unwrap_or_default();
     let wanted = wanted.as_str().unwrap_or_default();
     let mut values = vec![value("provider_requested", wanted)];
-    values.extend(used.iter().map(|(model, provider)| value(&format!("provider_used_{model}"), provider)));
+    values.extend(used.iter().map(|(model, place)| value(&format!("provider_used_{model}"), &place.placement)));
+    values.extend(used.iter().map(|(model, place)| value(&format!("provider_given_{model}"), &place.given_to)));
     let elsewhere: Vec<&str> = used
         .iter()
-        .filter(|(_, provider)| wanted != "auto" && *provider != wanted)
+        .filter(|(_, place)| wanted != "auto" && place.placement.single() != Some(wanted))
         .map(|(model, _)| model.as_str())
         .collect();
     if elsewhere.is_empty() {
-        let mut providers: Vec<&str> = used.iter().map(|(_, provider)| *provider).collect();
+        let mut providers: Vec<String> = used.iter().map(|(_, place)| place.placement.to_string()).collect();
         providers.sort_unstable();
         providers.dedup();
         return status("/inference", DiagnosticStatus::OK, providers.join(", "), values);

@@ -1,10 +1,10 @@
 //! Any network that turns an aligned crop into one vector.
 
-use super::session::{LoadError, Net, Runtime, mismatch};
+use super::session::{LoadError, Net, Runtime, Shapes, mismatch};
 use crate::align::AlignedCrop;
 use crate::embed::{Embedding, FaceEmbedder, ModelTag};
 use crate::inference::InferenceError;
-use crate::model::manifest::Input;
+use crate::model::manifest::{Colour, Input};
 use crate::model::store::ResolvedModel;
 
 /// Crops per run, so that a crowded frame cannot claim all memory.
@@ -32,7 +32,8 @@ impl OnnxEmbedder {
         else {
             return Err(mismatch(model, "an embedder needs the sections [input], [alignment] and [similarity]"));
         };
-        let net = Net::load(runtime, model, "model", input)?;
+        let side = alignment.size as usize;
+        let net = Net::load(runtime, model, "model", input, Shapes::batches([3, side, side], 1, BATCH))?;
         let mut embedder = Self {
             output: net.first_output(),
             net,
@@ -76,11 +77,15 @@ impl FaceEmbedder for OnnxEmbedder {
     }
 }
 
+/// Channels of the input.
+pub(super) fn channels(input: &Input) -> usize {
+    if input.colour == Colour::Grey { 1 } else { 3 }
+}
+
 /// Writes crops of one size as an NCHW tensor and returns its shape.
 pub(super) fn pack(crops: &[AlignedCrop], input: &Input, tensor: &mut Vec<f32>) -> [usize; 4] {
-    use crate::model::manifest::Colour;
     let side = crops.first().map_or(0, |crop| crop.size as usize);
-    let channels = if input.colour == Colour::Grey { 1 } else { 3 };
+    let channels = channels(input);
     let plane = side * side;
     tensor.resize(crops.len() * channels * plane, 0.0);
     let value = |v: f32| (v - input.mean) * input.scale;
@@ -105,7 +110,6 @@ pub(super) fn pack(crops: &[AlignedCrop], input: &Input, tensor: &mut Vec<f32>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::manifest::Colour;
 
     #[test]
     fn packing_orders_and_scales_the_channels() {

@@ -1,7 +1,7 @@
 //! Any network that turns an aligned crop into one row of expression logits.
 
-use super::embedder::pack;
-use super::session::{LoadError, Net, Runtime, mismatch};
+use super::embedder::{channels, pack};
+use super::session::{LoadError, Net, Runtime, Shapes, mismatch};
 use crate::align::AlignedCrop;
 use crate::emotion::{EmotionClassifier, EmotionScores};
 use crate::inference::InferenceError;
@@ -47,7 +47,8 @@ impl OnnxEmotionClassifier {
         else {
             return Err(mismatch(model, "a classifier needs the sections [input], [alignment] and [emotion]"));
         };
-        let net = Net::load(runtime, model, "model", input)?;
+        let (channels, side) = (channels(input), alignment.size as usize);
+        let net = Net::load(runtime, model, "model", input, Shapes::batches([channels, side, side], 4, BATCH))?;
         let mut classifier = Self { net, input: input.clone(), head: choose(output), tensor: Vec::new() };
         let side = alignment.size;
         let grey = AlignedCrop { size: side, rgb: vec![128; side as usize * side as usize * 3] };

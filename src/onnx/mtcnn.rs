@@ -2,7 +2,7 @@
 //! third. Thresholds, pyramid step and rounding are those that the published facenet-pytorch weights
 //! are run with, so that boxes and points agree with it.
 
-use super::session::{LoadError, Net, Outputs, Runtime, mismatch};
+use super::session::{LoadError, Net, Outputs, Runtime, Shapes, mismatch};
 use crate::config::DetectorConfig;
 use crate::detect::{Detection, FaceDetector, Overlap, suppress};
 use crate::frame::ImageView;
@@ -66,9 +66,9 @@ impl Mtcnn {
         };
         let sized = |side: u32| Input { width: Some(side), height: Some(side), ..input.clone() };
         let mut mtcnn = Self {
-            proposal: Net::load(runtime, model, "pnet", input)?,
-            refinement: Net::load(runtime, model, "rnet", &sized(REFINEMENT_SIDE))?,
-            output: Net::load(runtime, model, "onet", &sized(OUTPUT_SIDE))?,
+            proposal: Net::load(runtime, model, "pnet", input, pyramid_shapes(config))?,
+            refinement: Net::load(runtime, model, "rnet", &sized(REFINEMENT_SIDE), crop_shapes(REFINEMENT_SIDE, 32))?,
+            output: Net::load(runtime, model, "onet", &sized(OUTPUT_SIDE), crop_shapes(OUTPUT_SIDE, 8))?,
             input: input.clone(),
             model_threshold: detection.score_threshold,
             min_face_px: 1,
@@ -183,6 +183,19 @@ impl FaceDetector for Mtcnn {
         self.min_face_px = config.min_face_px.max(1);
         self.score_threshold = config.score_threshold.unwrap_or(self.model_threshold).get() as f32;
     }
+}
+
+/// The shapes of the first net: from a single window to a picture of 1920 × 1088 pixels with the smallest
+/// faces that `config` asks for.
+fn pyramid_shapes(config: &DetectorConfig) -> Shapes {
+    let scale = CELL / f64::from(config.min_face_px.max(1));
+    let side = |pixels: u32| ((f64::from(pixels) * scale + 1.0) as usize).max(CELL as usize);
+    let cell = CELL as usize;
+    Shapes { least: [1, 3, cell, cell], usual: [1, 3, side(360), side(640)], most: [1, 3, side(1088), side(1920)] }
+}
+
+fn crop_shapes(side: u32, usual: usize) -> Shapes {
+    Shapes::batches([3, side as usize, side as usize], usual, BATCH)
 }
 
 /// The part of the tensor that belongs to image `index` of `count`.

@@ -1,6 +1,6 @@
 //! The imported nets of MTCNN, one by one, against torch.
 
-use super::session::{Net, Runtime};
+use super::session::{Net, Runtime, Shapes};
 use crate::config::InferenceConfig;
 use crate::model::NoProgress;
 use crate::model::manifest::Input;
@@ -86,7 +86,7 @@ fn each_net_of_mtcnn_answers_as_torch_does() {
         [("pnet", None, reference.pnet), ("rnet", Some(24), reference.rnet), ("onet", Some(48), reference.onet)]
     {
         let input = Input { width: side, height: side, ..input.clone() };
-        let mut net = Net::load(&runtime, &model, part, &input).unwrap();
+        let mut net = Net::load(&runtime, &model, part, &input, Shapes::batches([3, 48, 48], 1, 1)).unwrap();
         assert!(cases.len() >= 2, "{part}");
         for Case { sample, outputs } in cases {
             let shape = [1, 3, sample.height as usize, sample.width as usize];

@@ -1,18 +1,20 @@
 //! One loaded network, checked against its manifest, run on borrowed tensors.
 
+use super::engines::{EngineKey, EngineStore};
+use super::provider::{self, Placement, text_of};
 use super::tape::Tape;
-use crate::config::{InferenceConfig, Provider};
+use crate::config::InferenceConfig;
 use crate::inference::InferenceError;
-use crate::model::manifest::{Colour, Input};
-use crate::model::store::ResolvedModel;
+use crate::model::machine::Machine;
+use crate::model::manifest::{Colour, Input, Role};
+use crate::model::store::{ModelStore, ResolvedModel};
 use ort::environment::Environment;
-use ort::ep::{self, ExecutionProvider};
-use ort::session::builder::SessionBuilder;
-use ort::session::{Session, SessionOutputs};
+use ort::logging::LogLevel;
+use ort::session::{NoSelectedOutputs, RunOptions, Session, SessionOutputs};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Why a network cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,11 +27,13 @@ pub enum LoadError {
     },
     /// A provider that was asked for by name.
     #[error(
-        "inference.provider is {provider}, which cannot be used: {reason}; choose auto or cpu, or set inference.allow_fallback"
+        "inference.provider is {provider}, which cannot be used for {model}: {reason}; choose auto or cpu, or set inference.allow_fallback"
     )]
     Provider {
         /// As in the configuration.
         provider: &'static str,
+        /// Manifest name.
+        model: String,
         /// What ONNX Runtime said.
         reason: String,
     },
@@ -60,8 +64,13 @@ pub(super) fn mismatch(model: &ResolvedModel, reason: impl Into<String>) -> Load
 /// ONNX Runtime, loaded once per process.
 #[derive(Clone)]
 pub struct Runtime {
-    environment: Environment,
-    config: InferenceConfig,
+    pub(super) environment: Environment,
+    pub(super) config: InferenceConfig,
+    pub(super) engines: EngineStore,
+    /// Whether a network must have been compared with its original; not while that is being done.
+    pub(super) is_gated: bool,
+    machine: Machine,
+    version: String,
     tape: Option<Tape>,
 }
 
@@ -79,7 +88,42 @@ impl Runtime {
             Some(environment) => environment.clone(),
             None => shared.insert(start_environment(library)?).clone(),
         };
-        Ok(Self { environment, config: config.clone(), tape: None })
+        let cache = ModelStore::open(&config.cache_dir).map_err(|e| LoadError::Library { reason: e.to_string() })?;
+        Ok(Self {
+            environment,
+            config: config.clone(),
+            engines: EngineStore::new(cache.folder().join("engines")),
+            is_gated: true,
+            machine: Machine::look(),
+            version: library_version(library),
+            tape: None,
+        })
+    }
+
+    /// What an engine of this network depends on.
+    pub(super) fn engine_key(&self, spec: &NetSpec, precision: &str) -> EngineKey {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+        let Shapes { least, usual, most } = spec.shapes;
+        EngineKey {
+            model: spec.tag.clone(),
+            part: spec.part.clone(),
+            precision: precision.to_owned(),
+            shapes: [least, usual, most].map(text_of).join(" "),
+            gpu: format!("{} {}", or_none(&self.machine.gpu), or_none(&self.machine.driver)),
+            tensorrt: or_none(&self.machine.tensorrt),
+            runtime: self.version.clone(),
+        }
+    }
+
+    /// Whether this machine has a graphics processor that somebody will miss when it is not used.
+    pub(super) const fn has_gpu(&self) -> bool {
+        self.machine.gpu.is_some()
+    }
+
+    /// For comparing networks with their originals: those that never were, or failed, load too.
+    #[must_use]
+    pub(super) fn ungated(self) -> Self {
+        Self { is_gated: false, ..self }
     }
 
     /// Networks loaded from now on note their runs on `tape`.
@@ -89,14 +133,32 @@ impl Runtime {
     }
 }
 
-/// Where the networks run that were loaded last, by model.
-static PROVIDERS: Mutex<BTreeMap<String, &'static str>> = Mutex::new(BTreeMap::new());
+/// The library's version by its file name, else something that another file would not have.
+fn library_version(library: &Path) -> String {
+    let real = library.canonicalize().unwrap_or_else(|_| library.to_owned());
+    let name = real.file_name().unwrap_or_default().to_string_lossy();
+    match name.split_once(".so.") {
+        Some((_, version)) => version.to_owned(),
+        None => format!("unknown{}", real.metadata().map_or(0, |data| data.len())),
+    }
+}
 
-/// The provider that each model's networks were given to, as they were loaded last: `tensorrt`,
-/// `cuda` or `cpu`.
-pub fn providers_in_use() -> Vec<(String, &'static str)> {
+/// Where the networks run that were loaded last, by model and part.
+static PROVIDERS: Mutex<BTreeMap<String, NetPlace>> = Mutex::new(BTreeMap::new());
+
+/// Where one network runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetPlace {
+    /// The provider and precision it was given to.
+    pub given_to: String,
+    /// The providers of its nodes, as ONNX Runtime logged them.
+    pub placement: Placement,
+}
+
+/// Where each network really runs, as they were loaded last, by model (and part, where it has several).
+pub fn providers_in_use() -> Vec<(String, NetPlace)> {
     let providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
-    providers.iter().map(|(model, provider)| (model.clone(), *provider)).collect()
+    providers.iter().map(|(model, place)| (model.clone(), place.clone())).collect()
 }
 
 fn start_environment(library: &Path) -> Result<Environment, LoadError> {
@@ -108,32 +170,76 @@ fn start_environment(library: &Path) -> Result<Environment, LoadError> {
         .map_err(|e| LoadError::Library { reason: format!("{}: {e}", library.display()) })
 }
 
+/// The shapes that a network is run with, NCHW.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shapes {
+    pub(super) least: [usize; 4],
+    pub(super) usual: [usize; 4],
+    pub(super) most: [usize; 4],
+}
+
+impl Shapes {
+    /// Images of one size, up to `most` at a time.
+    pub(super) fn batches([channels, rows, columns]: [usize; 3], usual: usize, most: usize) -> Self {
+        let of = |count| [count, channels, rows, columns];
+        Self { least: of(1), usual: of(usual), most: of(most) }
+    }
+}
+
+/// All that is needed to load a network.
+#[derive(Clone, Debug)]
+pub(super) struct NetSpec {
+    pub(super) model: String,
+    /// Name and the first digits of the hash.
+    pub(super) tag: String,
+    pub(super) part: String,
+    pub(super) path: PathBuf,
+    /// Name of its input.
+    pub(super) input: String,
+    pub(super) role: Role,
+    pub(super) shapes: Shapes,
+}
+
+impl NetSpec {
+    /// Name of the model, and of the part where it has several.
+    pub(super) fn name(&self) -> String {
+        if self.part == "model" { self.model.clone() } else { format!("{}_{}", self.model, self.part) }
+    }
+}
+
 /// A network with one input.
 pub(super) struct Net {
     /// Shared with the runs on a tape alone, which are never made at the same time.
     session: Arc<Mutex<Session>>,
-    model: Arc<str>,
-    input: Arc<str>,
+    spec: Arc<NetSpec>,
     tape: Option<Tape>,
 }
 
 impl Net {
     /// Loads the part `part` of `model` and checks its input against the manifest.
-    pub(super) fn load(runtime: &Runtime, model: &ResolvedModel, part: &str, input: &Input) -> Result<Self, LoadError> {
-        let name = model.manifest.name.clone();
-        let path = model.path(part).map_err(|e| mismatch(model, e.to_string()))?;
-        let session = session_builder(runtime, &name)?.commit_from_file(path).map_err(|e| LoadError::File {
-            model: name.clone(),
-            path: path.to_owned(),
-            reason: e.to_string(),
-        })?;
-        check_input(&session, input).map_err(|reason| mismatch(model, reason))?;
-        Ok(Self {
-            session: Arc::new(Mutex::new(session)),
-            model: name.into(),
-            input: input.name.as_str().into(),
-            tape: runtime.tape.clone(),
-        })
+    pub(super) fn load(
+        runtime: &Runtime,
+        model: &ResolvedModel,
+        part: &str,
+        input: &Input,
+        shapes: Shapes,
+    ) -> Result<Self, LoadError> {
+        let spec = NetSpec {
+            model: model.manifest.name.clone(),
+            tag: model.tag().to_string(),
+            part: part.to_owned(),
+            path: model.path(part).map_err(|e| mismatch(model, e.to_string()))?.to_owned(),
+            input: input.name.clone(),
+            role: model.manifest.role,
+            shapes,
+        };
+        let loaded = provider::load(runtime, &spec)?;
+        check_input(&loaded.session, input).map_err(|reason| mismatch(model, reason))?;
+        let place = NetPlace { given_to: loaded.attempt.to_string(), placement: loaded.placement };
+        tracing::info!(model = spec.model, part, given_to = %place.given_to, runs_on = %place.placement, "network loaded");
+        PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner).insert(spec.name(), place);
+        let session = Arc::new(Mutex::new(loaded.session));
+        Ok(Self { session, spec: Arc::new(spec), tape: runtime.tape.clone() })
     }
 
     /// Name of the first output.
@@ -150,25 +256,37 @@ impl Net {
         read: impl FnOnce(&Outputs<'_>) -> Result<T, String>,
     ) -> Result<T, InferenceError> {
         if let Some(tape) = &self.tape {
-            tape.note(&self.session, (&self.model, &self.input), shape, values);
+            tape.note(&self.session, &self.spec, shape, values);
         }
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        run_session(&mut session, &self.model, &self.input, (shape, values), read)
+        run_session(&mut session, &self.spec, (shape, values), read)
     }
 }
 
 /// Runs a session on an NCHW tensor and hands its outputs to `read`.
 pub(super) fn run_session<T>(
     session: &mut Session,
-    model: &str,
-    input: &str,
+    spec: &NetSpec,
     (shape, values): ([usize; 4], &[f32]),
     read: impl FnOnce(&Outputs<'_>) -> Result<T, String>,
 ) -> Result<T, InferenceError> {
-    let failed = |reason: String| InferenceError { model: model.to_owned(), reason };
+    let failed = |reason: String| InferenceError { model: spec.model.clone(), reason };
     let tensor = TensorRef::from_array_view((shape, values)).map_err(|e| failed(e.to_string()))?;
-    let outputs = session.run(ort::inputs![input => tensor]).map_err(|e| failed(e.to_string()))?;
+    let options = run_options().map_err(|e| failed(e.to_string()))?;
+    let inputs = ort::inputs![spec.input.as_str() => tensor];
+    let outputs = session.run_with_options(inputs, options).map_err(|e| failed(e.to_string()))?;
     read(&Outputs(outputs)).map_err(failed)
+}
+
+/// Options of every run: a session logs everything, so that it says where its nodes go; a run need not.
+fn run_options() -> ort::Result<&'static RunOptions<NoSelectedOutputs>> {
+    static OPTIONS: OnceLock<RunOptions<NoSelectedOutputs>> = OnceLock::new();
+    if let Some(options) = OPTIONS.get() {
+        return Ok(options);
+    }
+    let mut options = RunOptions::new()?;
+    options.set_log_level(LogLevel::Warning)?;
+    Ok(OPTIONS.get_or_init(|| options))
 }
 
 /// The tensors that a run made.
@@ -182,6 +300,12 @@ impl Outputs<'_> {
         Ok((shape, values))
     }
 
+    /// The numbers of every output, in the network's order.
+    pub(super) fn all(&self) -> Result<Vec<Vec<f32>>, String> {
+        let numbers = |name: &str| self.tensor(name).map(|(_, values)| values.to_vec());
+        self.0.keys().map(numbers).collect()
+    }
+
     /// The output called `name`, which must hold `length` finite numbers.
     pub(super) fn finite(&self, name: &str, length: usize) -> Result<&[f32], String> {
         let (_, values) = self.tensor(name)?;
@@ -193,48 +317,6 @@ impl Outputs<'_> {
         }
         Ok(values)
     }
-}
-
-fn session_builder(runtime: &Runtime, model: &str) -> Result<SessionBuilder, LoadError> {
-    let mut builder = Session::builder(&runtime.environment)
-        .map_err(|e| LoadError::Library { reason: e.to_string() })?
-        .with_intra_threads(runtime.config.threads.max(1) as usize)
-        .unwrap_or_else(ort::Error::recover)
-        // Spinning threads only fight on a machine whose cores are busy.
-        .with_intra_op_spinning(false)
-        .unwrap_or_else(ort::Error::recover);
-    let provider = register_provider(&mut builder, &runtime.config)?;
-    tracing::info!(model, provider, "loading network");
-    PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner).insert(model.to_owned(), provider);
-    Ok(builder)
-}
-
-/// Registers what the configuration asks for, and says what was registered. A provider's own word
-/// that it is available is no evidence (a GPU build says so on a machine without a GPU), so the
-/// registration decides.
-fn register_provider(builder: &mut SessionBuilder, config: &InferenceConfig) -> Result<&'static str, LoadError> {
-    let wanted: &[&'static str] = match config.provider {
-        Provider::Cpu => return Ok("cpu"),
-        Provider::Cuda => &["cuda"],
-        Provider::TensorRt => &["tensorrt"],
-        Provider::Auto => &["tensorrt", "cuda"],
-    };
-    let must_work = config.provider != Provider::Auto && !config.allow_fallback;
-    for &provider in wanted {
-        let registered = match provider {
-            "tensorrt" => ep::TensorRT::default().register(builder),
-            _ => ep::CUDA::default().register(builder),
-        };
-        match registered {
-            Ok(()) => return Ok(provider),
-            Err(e) if must_work => return Err(LoadError::Provider { provider, reason: e.to_string() }),
-            Err(e) if config.provider == Provider::Auto => {
-                tracing::debug!(provider, reason = %e, "provider not usable");
-            }
-            Err(e) => tracing::warn!(provider, reason = %e, "provider not usable, falling back to the CPU"),
-        }
-    }
-    Ok("cpu")
 }
 
 fn check_input(session: &Session, input: &Input) -> Result<(), String> {

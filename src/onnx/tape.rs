@@ -1,7 +1,7 @@
 //! The network runs that a line makes, kept so that they can be made again alone: what they take then
 //! is the floor of the line's time.
 
-use super::session::run_session;
+use super::session::{NetSpec, run_session};
 use crate::inference::InferenceError;
 use ort::session::Session;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,11 +28,10 @@ pub struct RunCount {
 
 /// One run: the session itself, and a copy of its input.
 pub struct RecordedRun {
-    session: Arc<Mutex<Session>>,
-    model: Arc<str>,
-    input: Arc<str>,
-    shape: [usize; 4],
-    values: Vec<f32>,
+    pub(super) session: Arc<Mutex<Session>>,
+    pub(super) spec: Arc<NetSpec>,
+    pub(super) shape: [usize; 4],
+    pub(super) values: Vec<f32>,
 }
 
 impl Tape {
@@ -52,21 +51,14 @@ impl Tape {
     }
 
     /// Notes a run that is about to be made.
-    pub(super) fn note(
-        &self,
-        session: &Arc<Mutex<Session>>,
-        (model, input): (&Arc<str>, &Arc<str>),
-        shape: [usize; 4],
-        values: &[f32],
-    ) {
+    pub(super) fn note(&self, session: &Arc<Mutex<Session>>, spec: &Arc<NetSpec>, shape: [usize; 4], values: &[f32]) {
         let mut recording = self.lock();
         recording.count.runs += 1;
         recording.count.values += values.len() as u64;
         if recording.is_keeping {
             recording.runs.push(RecordedRun {
                 session: Arc::clone(session),
-                model: Arc::clone(model),
-                input: Arc::clone(input),
+                spec: Arc::clone(spec),
                 shape,
                 values: values.to_vec(),
             });
@@ -81,7 +73,7 @@ impl Tape {
 impl RecordedRun {
     /// Manifest name of the model.
     pub fn model(&self) -> &str {
-        &self.model
+        &self.spec.model
     }
 
     /// Images in the input.
@@ -95,6 +87,6 @@ impl RecordedRun {
     /// [`InferenceError`] when the network fails.
     pub fn repeat(&self) -> Result<(), InferenceError> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        run_session(&mut session, &self.model, &self.input, (self.shape, &self.values), |_| Ok(()))
+        run_session(&mut session, &self.spec, (self.shape, &self.values), |_| Ok(()))
     }
 }

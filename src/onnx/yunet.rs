@@ -2,7 +2,7 @@
 //!
 //! Decoding follows OpenCV's FaceDetectorYN: score = sqrt(class × objectness).
 
-use super::session::{LoadError, Net, Outputs, Runtime, mismatch};
+use super::session::{LoadError, Net, Outputs, Runtime, Shapes, mismatch};
 use crate::config::DetectorConfig;
 use crate::detect::{Detection, FaceDetector, Overlap, suppress};
 use crate::frame::ImageView;
@@ -27,6 +27,8 @@ pub struct Yunet {
     nms_threshold: f32,
     resampler: Resampler,
     tensor: Vec<f32>,
+    /// Sizes of the tensor and of the picture in it, for which what lies beside the picture is zero.
+    cleared: Option<[u32; 4]>,
 }
 
 impl Yunet {
@@ -39,7 +41,7 @@ impl Yunet {
             return Err(mismatch(model, "a detector needs the sections [input] and [detection]"));
         };
         let mut yunet = Self {
-            net: Net::load(runtime, model, "model", input)?,
+            net: Net::load(runtime, model, "model", input, shapes(input, config))?,
             input: input.clone(),
             defaults: detection.clone(),
             input_px: GRAIN,
@@ -48,6 +50,7 @@ impl Yunet {
             nms_threshold: 1.0,
             resampler: Resampler::default(),
             tensor: Vec::new(),
+            cleared: None,
         };
         yunet.configure(config);
         let (columns, rows) = yunet.tensor_size(GRAIN, GRAIN);
@@ -99,7 +102,9 @@ impl FaceDetector for Yunet {
         let (width, height) = (scaled(image.width()), scaled(image.height()));
         let (columns, rows) = self.tensor_size(width, height);
         self.tensor.resize(3 * columns as usize * rows as usize, 0.0);
-        self.tensor.fill(0.0);
+        if self.cleared.replace([columns, rows, width, height]) != Some([columns, rows, width, height]) {
+            self.tensor.fill(0.0);
+        }
         let mut planes = Planes { values: &mut self.tensor, columns: columns as usize, rows: rows as usize };
         self.resampler.area(image, PixelRect::whole(image), (width, height), &self.input, &mut planes);
         let (sx, sy) = (image.width() as f32 / width as f32, image.height() as f32 / height as f32);
@@ -115,6 +120,17 @@ impl FaceDetector for Yunet {
         self.score_threshold = config.score_threshold.unwrap_or(self.defaults.score_threshold).get() as f32;
         self.nms_threshold = config.nms_threshold.unwrap_or(self.defaults.nms_threshold).get() as f32;
     }
+}
+
+/// The sizes of the input: the network's own, or any up to a square of what `config` asks for.
+fn shapes(input: &Input, config: &DetectorConfig) -> Shapes {
+    let grain = GRAIN as usize;
+    let side = (config.input_px.max(GRAIN) as usize).next_multiple_of(grain);
+    let of = |own: Option<u32>, otherwise: usize| own.map_or(otherwise, |side| side as usize);
+    let sized = |rows, columns| [1, 3, of(input.height, rows), of(input.width, columns)];
+    // Most cameras are wider than high: 16 to 9.
+    let usual = (side * 9 / 16).next_multiple_of(grain);
+    Shapes { least: sized(grain, grain), usual: sized(usual, side), most: sized(side, side) }
 }
 
 /// The outputs of one stride.
