@@ -66,6 +66,9 @@ pub struct Measured {
     pub floor_ms: f64,
     /// Median over the rounds of line through floor.
     pub ratio: f64,
+    /// The same of the time on a processor, which other programs disturb less. It leaves out the threads of
+    /// ONNX Runtime where `inference.threads` is above 1.
+    pub cpu_ratio: f64,
     /// Frames per second of one thread.
     pub frames_per_sec: f64,
     /// With several cameras: a frame of one of them against a frame of one camera alone, measured in

@@ -42,7 +42,8 @@ pub enum Overlap {
 /// than `threshold`.
 pub fn suppress<T>(items: &mut Vec<T>, view: impl Fn(&T) -> (BBox<ImagePx>, f32), threshold: f32, overlap: Overlap) {
     let position = |b: &BBox<ImagePx>| (b.y1, b.x1, b.y2, b.x2);
-    items.sort_by(|left, right| {
+    // Equals in score and position are the same box; a stable sort would need memory for every window found.
+    items.sort_unstable_by(|left, right| {
         let ((a, score_a), (b, score_b)) = (view(left), view(right));
         score_b.total_cmp(&score_a).then_with(|| {
             let (p, q) = (position(&a), position(&b));

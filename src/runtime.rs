@@ -26,6 +26,11 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// How long this thread has been on a processor: it stands still while others are.
+pub fn on_processor() -> Duration {
+    cpu_time::ThreadTime::now().as_duration()
+}
+
 /// The computer's clock.
 pub fn system_now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -13,6 +13,7 @@ mod gallery_crash;
 mod gallery_live;
 mod head_pose;
 mod import_parity;
+mod machine_commands;
 mod models;
 mod mtcnn_parity;
 #[cfg(feature = "dds")]

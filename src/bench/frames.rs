@@ -92,6 +92,7 @@ impl Frames {
             camera: camera.clone(),
             stamp: Stamp::from_nanos((tick as f64 * 1e9 / RATE_HZ) as i64),
             frame_id: "camera",
+            lens: None,
             pixels: Pixels::Raw(RawPixels {
                 width: self.width,
                 height: self.height,

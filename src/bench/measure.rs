@@ -8,7 +8,7 @@ use crate::ids::CameraId;
 use crate::model::NoProgress;
 use crate::onnx::{RecordedRun, RunCount, Tape};
 use crate::pipeline::Pipeline;
-use crate::runtime::{self, StageTime, now};
+use crate::runtime::{self, StageTime, now, on_processor};
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,6 +65,7 @@ pub fn run(task: &Task) -> anyhow::Result<Measured> {
         frame_ms,
         floor_ms: timed.median(|round| ms(round.floor) / in_a_round),
         ratio: timed.median(|round| ms(round.line) / ms(round.floor).max(1e-9)),
+        cpu_ratio: timed.median(|round| ms(round.line_cpu) / ms(round.floor_cpu).max(1e-9)),
         frames_per_sec: 1e3 / frame_ms,
         against_one_camera: (case.cameras > 1).then(|| timed.median(one_camera)),
         stages: timed.stages(&config, in_a_round),
@@ -92,6 +93,8 @@ struct Played {
     /// Of the round.
     number: usize,
     took: Duration,
+    /// Time on a processor.
+    cpu: Duration,
     faces: usize,
     runs: RunCount,
     /// Allocations and their bytes, where they are counted.
@@ -111,12 +114,12 @@ impl Player {
             let frame = self.frames.frame(camera, *tick);
             *tick += 1;
             self.tape.take_count();
-            let (allocations, began) = (runtime::allocations(), now());
+            let (allocations, began, cpu) = (runtime::allocations(), now(), on_processor());
             let people = self.line.process(&frame)?;
-            let took = began.elapsed();
+            let (cpu, took) = (on_processor().saturating_sub(cpu), began.elapsed());
             let allocated = runtime::allocations().zip(allocations).map(|(now, then)| (now.0 - then.0, now.1 - then.1));
             let faces = people.people.iter().filter(|person| person.observed).count();
-            after(Played { number, took, faces, runs: self.tape.take_count(), allocated })?;
+            after(Played { number, took, cpu, faces, runs: self.tape.take_count(), allocated })?;
         }
         Ok(())
     }
@@ -140,6 +143,8 @@ impl Player {
 struct Round {
     line: Duration,
     floor: Duration,
+    line_cpu: Duration,
+    floor_cpu: Duration,
     /// The same number of ticks of a single camera; zero where that is the case itself.
     alone: Duration,
 }
@@ -187,7 +192,10 @@ impl Timed {
                     played.runs
                 );
                 round.line += played.took;
+                round.line_cpu += played.cpu;
+                let cpu = on_processor();
                 round.floor += timed.repeat(recorded)?;
+                round.floor_cpu += on_processor().saturating_sub(cpu);
                 Ok(())
             })?;
             timed.add_stages(runtime::take_stage_times());

@@ -7,18 +7,19 @@ use std::fmt::Write as _;
 pub fn summary(cases: &[Measured]) -> String {
     let width = cases.iter().map(|case| case.name.len()).max().unwrap_or(0).max(4);
     let mut text = format!(
-        "{:width$}  frame ms  floor ms  ratio  frames/s  per camera  found  alloc  kB/frame  peak MB\n",
+        "{:width$}  frame ms  floor ms  ratio  (cpu)  frames/s  per camera  found  alloc  kB/frame  peak MB\n",
         "case"
     );
     for case in cases {
         let optional = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
         let _ = writeln!(
             text,
-            "{:width$}  {:8.2}  {:8.2}  {:5.3}  {:8.1}  {:>10}  {:5.1}  {:>5}  {:>8}  {:7.0}",
+            "{:width$}  {:8.2}  {:8.2}  {:5.3}  {:5.3}  {:8.1}  {:>10}  {:5.1}  {:>5}  {:>8}  {:7.0}",
             case.name,
             case.frame_ms,
             case.floor_ms,
             case.ratio,
+            case.cpu_ratio,
             case.frames_per_sec,
             optional(case.against_one_camera, 3),
             case.faces_found,

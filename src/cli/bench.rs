@@ -27,6 +27,7 @@ use std::process::{Command, Stdio};
 Columns:
   frame ms    one frame of one camera through the whole line      floor ms  its networks alone
   ratio       median over the rounds; 1.0 would be a line that costs nothing around its networks
+  (cpu)       the same of the time on a processor, for a machine that does other things too
   per camera  a frame of one of several cameras against one of a single camera, measured in turns
   found       faces found per frame                               alloc     allocations per frame
   kB/frame    bytes of these allocations, after warm-up; those inside ONNX Runtime are not counted

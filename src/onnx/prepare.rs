@@ -3,7 +3,7 @@
 
 use super::gate::Parity;
 use super::provider::{self, Attempt, Placement, attempts};
-use super::session::{LoadError, NetSpec, Runtime, run_session};
+use super::session::{LoadError, NetSpec, Runtime, all_numbers, run_session};
 use super::tape::RecordedRun;
 use crate::config::Provider;
 use ort::session::Session;
@@ -103,9 +103,154 @@ pub(super) fn compare(session: &mut Session, spec: &NetSpec, runs: &[&RecordedRu
     for run in runs {
         let input = (run.shape, run.values.as_slice());
         let mut original = run.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = run_session(&mut original, &run.spec, input, |o| o.all()).map_err(|e| e.to_string())?;
-        let got = run_session(session, spec, input, |o| o.all()).map_err(|e| e.to_string())?;
+        let expected = run_session(&mut original, &run.spec, input, all_numbers).map_err(|e| e.to_string())?;
+        let got = run_session(session, spec, input, all_numbers).map_err(|e| e.to_string())?;
         parity.add(spec.role, run.batch(), &expected, &got);
     }
     Ok(parity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::align::AlignedCrop;
+    use crate::config::InferenceConfig;
+    use crate::emotion::EmotionClassifier as _;
+    use crate::model::NoProgress;
+    use crate::model::runtime;
+    use crate::model::store::ModelStore;
+    use crate::onnx::{OnnxEmotionClassifier, Tape};
+    use std::io::Write as _;
+    use std::path::PathBuf;
+
+    /// A runtime, and the runs of the expression net on a few crops; none (and a word) without ONNX Runtime.
+    fn recorded(test: &str, config: &InferenceConfig) -> Option<(Runtime, Vec<RecordedRun>)> {
+        let store = ModelStore::open(&config.cache_dir).unwrap();
+        let library = match runtime::ensure(&store, &mut NoProgress) {
+            Ok(library) => library,
+            Err(why) => {
+                // Straight to the terminal: the harness hides what a passing test prints.
+                let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+                return None;
+            }
+        };
+        let runtime = Runtime::start(&library.path, config).unwrap();
+        let model = store.ensure("rostro-emotion", &mut NoProgress).unwrap();
+        let tape = Tape::default();
+        let mut net = OnnxEmotionClassifier::load(&runtime.clone().recorded_on(tape.clone()), &model).unwrap();
+        let crops: Vec<AlignedCrop> = (1..6_usize)
+            .map(|step| AlignedCrop {
+                size: 48,
+                rgb: (0..48 * 48 * 3).map(|i| (i / 3 * step % 251 / 2 + i / 144 * 2) as u8).collect(),
+            })
+            .collect();
+        tape.keep(true);
+        net.classify(&crops, &mut Vec::new()).unwrap();
+        Some((runtime, tape.take_runs()))
+    }
+
+    /// The network with all but so many bits of every weight's fraction cut off: another precision, on the CPU.
+    fn coarser(path: &std::path::Path, bits: u32, folder: &std::path::Path) -> PathBuf {
+        let mut bytes = std::fs::read(path).unwrap();
+        cut_weights(&mut bytes, &[7, 5, 9], !((1 << (23 - bits)) - 1));
+        let coarse = folder.join(format!("{bits}.onnx"));
+        std::fs::write(&coarse, bytes).unwrap();
+        coarse
+    }
+
+    /// A protobuf number; `at` goes behind it.
+    fn number(bytes: &[u8], at: &mut usize) -> u64 {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = bytes[*at];
+            *at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+    }
+
+    /// Walks the protobuf fields `path` (graph, initialiser, raw data) and masks the floats at its end.
+    fn cut_weights(bytes: &mut [u8], path: &[u64], mask: u32) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let key = number(bytes, &mut at);
+            let length = match key & 7 {
+                0 => {
+                    number(bytes, &mut at);
+                    0
+                }
+                1 => 8,
+                5 => 4,
+                _ => number(bytes, &mut at) as usize,
+            };
+            let field = &mut bytes[at..at + length];
+            at += length;
+            match path {
+                // Small tensors may hold shapes, which are no floats.
+                [last] if key >> 3 == *last && length > 256 => {
+                    for value in field.as_chunks_mut::<4>().0 {
+                        *value = (u32::from_le_bytes(*value) & mask).to_le_bytes();
+                    }
+                }
+                [first, inner @ ..] if key >> 3 == *first && !inner.is_empty() => cut_weights(field, inner, mask),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_gate_lets_through_what_answers_alike_and_nothing_else() {
+        let Some((runtime, runs)) = recorded("gate", &InferenceConfig::default()) else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let runs: Vec<&RecordedRun> = runs.iter().collect();
+        let parity = |bits: u32| {
+            let spec = NetSpec { path: coarser(&runs[0].spec.path, bits, folder.path()), ..(*runs[0].spec).clone() };
+            let (mut session, placement) = provider::load_one(&runtime, &spec, Attempt::Cpu).unwrap();
+            assert_eq!(placement.single(), Some("cpu"));
+            compare(&mut session, &spec, &runs).unwrap()
+        };
+        let (same, half, coarse) = (parity(23), parity(10), parity(1));
+        assert_eq!((same.worst, same.runs), (0.0, 1));
+        assert!(half.passed() && half.worst > 0.0, "{half:?}");
+        assert!(!coarse.passed(), "{coarse:?}");
+    }
+
+    #[test]
+    fn on_the_cpu_everything_is_usable_as_it_is() {
+        let config = InferenceConfig { provider: Provider::Cpu, ..InferenceConfig::default() };
+        let Some((runtime, runs)) = recorded("prepare", &config) else { return };
+        let mut told = Vec::new();
+        let prepared = prepare(&runtime, &runs, |what| told.push(what.to_owned())).unwrap();
+        assert_eq!(told, ["rostro-emotion on cpu"]);
+        assert!(prepared.len() == 1 && prepared[0].passed());
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_used_is_refused_or_fallen_back_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some((runtime, runs)) = recorded("fallback", &InferenceConfig::default()) else { return };
+        if runtime.has_gpu() {
+            return;
+        }
+        let with = |provider, allow_fallback| {
+            let config = InferenceConfig { provider, allow_fallback, ..runtime.config.clone() };
+            let mut runtime = runtime.clone();
+            runtime.config = config;
+            runtime.engines = super::super::engines::EngineStore::new(folder.path().to_owned());
+            runtime
+        };
+        let refused = provider::load(&with(Provider::TensorRt, false), &runs[0].spec).err().unwrap().to_string();
+        assert!(refused.contains("inference.provider is tensorrt") && refused.contains("allow_fallback"), "{refused}");
+        for (provider, allow_fallback) in [(Provider::TensorRt, true), (Provider::Cuda, true), (Provider::Auto, false)]
+        {
+            let loaded = provider::load(&with(provider, allow_fallback), &runs[0].spec).ok().unwrap();
+            assert_eq!((loaded.attempt, loaded.placement.single()), (Attempt::Cpu, Some("cpu")));
+        }
+        let prepared = prepare(&with(Provider::TensorRt, false), &runs, |_| ()).unwrap();
+        assert!(prepared.len() == 1 && !prepared[0].passed() && prepared[0].result.is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was built");
+    }
 }

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     fn config(provider: Provider, precision: Precision, allow_fallback: bool) -> InferenceConfig {
-        InferenceConfig { provider, precision, allow_fallback, ..InferenceConfig::default() }
+        InferenceConfig { provider, allow_fallback, precision, ..InferenceConfig::default() }
     }
 
     #[test]

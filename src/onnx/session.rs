@@ -300,12 +300,6 @@ impl Outputs<'_> {
         Ok((shape, values))
     }
 
-    /// The numbers of every output, in the network's order.
-    pub(super) fn all(&self) -> Result<Vec<Vec<f32>>, String> {
-        let numbers = |name: &str| self.tensor(name).map(|(_, values)| values.to_vec());
-        self.0.keys().map(numbers).collect()
-    }
-
     /// The output called `name`, which must hold `length` finite numbers.
     pub(super) fn finite(&self, name: &str, length: usize) -> Result<&[f32], String> {
         let (_, values) = self.tensor(name)?;
@@ -317,6 +311,11 @@ impl Outputs<'_> {
         }
         Ok(values)
     }
+}
+
+/// The numbers of every output, in the network's order.
+pub(super) fn all_numbers(outputs: &Outputs<'_>) -> Result<Vec<Vec<f32>>, String> {
+    outputs.0.keys().map(|name| outputs.tensor(name).map(|(_, values)| values.to_vec())).collect()
 }
 
 fn check_input(session: &Session, input: &Input) -> Result<(), String> {
