@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one module of the node that reads clocks")]
 
 use crate::time::Stamp;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -76,23 +78,32 @@ impl Clock {
     }
 }
 
+/// Signals so close together are one wish: a launcher passes on what the terminal has told the whole group.
+const SAME_WISH: Duration = Duration::from_secs(1);
+
 /// Whether SIGINT or SIGTERM asked this process to end.
 #[derive(Clone, Debug, Default)]
 pub struct StopSignal(Arc<AtomicBool>);
 
 impl StopSignal {
-    /// From now on the first SIGINT or SIGTERM is noted instead of ending the process; a second one
-    /// ends it at once.
+    /// From now on the first SIGINT or SIGTERM is noted instead of ending the process; one that comes
+    /// more than a second later ends the process at once.
     ///
     /// # Errors
     /// When the system refuses the handlers.
     pub fn install() -> io::Result<Self> {
         let stop = Self::default();
-        for signal in signal_hook::consts::TERM_SIGNALS.iter().filter(|s| **s != signal_hook::consts::SIGQUIT) {
-            // In this order: the second signal finds the flag set.
-            signal_hook::flag::register_conditional_shutdown(*signal, 130, Arc::clone(&stop.0))?;
-            signal_hook::flag::register(*signal, Arc::clone(&stop.0))?;
-        }
+        let wish = Arc::clone(&stop.0);
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        spawn("signals", move || {
+            let mut first = None;
+            for _ in &mut signals {
+                if first.get_or_insert_with(now).elapsed() > SAME_WISH {
+                    signal_hook::low_level::exit(130);
+                }
+                wish.store(true, Ordering::Relaxed);
+            }
+        })?;
         Ok(stop)
     }
 

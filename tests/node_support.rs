@@ -87,10 +87,15 @@ impl LiveNode {
         self.child.id()
     }
 
-    /// Ends it with a signal (`INT`, `TERM`).
-    pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
+    /// Sends it a signal (`INT`, `TERM`).
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Ends it with a signal.
+    pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let mut ended = None;
         wait_until("the node to end", || {
             ended = self.child.try_wait().unwrap();
