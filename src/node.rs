@@ -43,8 +43,11 @@ use perception::{Call, Perception};
 use shared::Shared;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use transport::{Connection, Incoming, OnMessage, Qos, Transport};
+
+/// How long topics stay after the last messages on them.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// The live node.
 pub struct Node {
@@ -169,7 +172,12 @@ impl Node {
     /// # Errors
     /// When the node was active and its thread was lost; it is unconfigured all the same.
     pub fn cleanup(&mut self) -> anyhow::Result<()> {
-        let deactivated = if self.is_active() { self.deactivate() } else { Ok(()) };
+        let was_active = self.is_active();
+        let deactivated = if was_active { self.deactivate() } else { Ok(()) };
+        if was_active {
+            // That nobody is seen any more has yet to be sent, and would go with its topics.
+            runtime::sleep(LAST_WORDS);
+        }
         self.state = State::Unconfigured;
         (self.wishes, self.exclusive) = (None, Vec::new());
         deactivated
