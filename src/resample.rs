@@ -34,8 +34,9 @@ pub(crate) struct Planes<'a> {
 /// Resamples with buffers it keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Resampler {
-    /// The columns that each output column covers.
+    /// The columns that each output column covers, and how many they are.
     columns: Vec<(u32, u32)>,
+    spans: Vec<f32>,
     /// Sums over the rows of one output row's window, byte by byte: half as wide numbers are twice as fast,
     /// and hold the sum of as many rows as a window ever has but in the largest images.
     narrow: Vec<u16>,
@@ -56,8 +57,11 @@ impl Resampler {
         input: &Input,
         planes: &mut Planes<'_>,
     ) {
-        self.columns.clear();
-        self.columns.extend((0..width).map(|x| window(x, rect.width, width)));
+        let Self { columns, spans, narrow, wide } = self;
+        columns.clear();
+        columns.extend((0..width).map(|x| window(x, rect.width, width)));
+        spans.clear();
+        spans.extend(columns.iter().map(|(left, right)| (right - left) as f32));
         let row_bytes = rect.width as usize * 3;
         let swap = (image.order() == ChannelOrder::Rgb) != (input.colour == Colour::Rgb);
         let plane = planes.columns * planes.rows;
@@ -67,15 +71,21 @@ impl Resampler {
         for y in 0..height {
             let rows = window(y, rect.height, height);
             let out = y as usize * planes.columns..y as usize * planes.columns + width as usize;
-            let targets = [&mut first[out.clone()], &mut second[out.clone()], &mut third[out]];
+            let mut targets = [&mut first[out.clone()], &mut second[out.clone()], &mut third[out]];
             if rows.1 - rows.0 <= NARROW_ROWS {
-                self.narrow.resize(row_bytes, 0);
-                sum_rows(image, rect, rows, &mut self.narrow);
-                average(&self.narrow, &self.columns, rows.1 - rows.0, input, targets);
+                narrow.resize(row_bytes, 0);
+                sum_rows(image, rect, rows, narrow);
+                sum_columns(narrow, columns, &mut targets);
             } else {
-                self.wide.resize(row_bytes, 0);
-                sum_rows(image, rect, rows, &mut self.wide);
-                average(&self.wide, &self.columns, rows.1 - rows.0, input, targets);
+                wide.resize(row_bytes, 0);
+                sum_rows(image, rect, rows, wide);
+                sum_columns(wide, columns, &mut targets);
+            }
+            let count = (rows.1 - rows.0) as f32;
+            for target in targets {
+                for (value, span) in target.iter_mut().zip(&*spans) {
+                    *value = (*value / (count * span) - input.mean) * input.scale;
+                }
             }
         }
     }
@@ -99,21 +109,23 @@ fn sum_rows<T: From<u8> + Copy + std::ops::AddAssign>(
     }
 }
 
-/// Averages the sums of `rows` rows over the windows of the columns, one plane per channel.
-fn average<T: Into<u32> + Copy>(
-    sums: &[T],
-    columns: &[(u32, u32)],
-    rows: u32,
-    input: &Input,
-    [first, second, third]: [&mut [f32]; 3],
-) {
-    let targets = first.iter_mut().zip(second).zip(third);
+/// Sums over the windows of the columns, one plane per channel.
+fn sum_columns<T: Into<u32> + Copy>(sums: &[T], columns: &[(u32, u32)], [first, second, third]: &mut [&mut [f32]; 3]) {
+    // The sum of a window of an image that is accepted fits 31 bits, which are faster to turn into floats.
+    let number = |sum: u32| sum as i32 as f32;
+    let targets = first.iter_mut().zip(&mut **second).zip(&mut **third);
+    if sums.len() == 6 * columns.len() {
+        // Half the size, a detector's usual case: a loop without inner loops.
+        for (((a, b), c), pair) in targets.zip(sums.as_chunks::<6>().0) {
+            let sum = |channel: usize| number(pair[channel].into() + pair[channel + 3].into());
+            (*a, *b, *c) = (sum(0), sum(1), sum(2));
+        }
+        return;
+    }
     for (((a, b), c), (left, right)) in targets.zip(columns) {
         let (pixels, _) = sums[*left as usize * 3..*right as usize * 3].as_chunks::<3>();
         let sum = pixels.iter().fold([0_u32; 3], |s, p| [s[0] + p[0].into(), s[1] + p[1].into(), s[2] + p[2].into()]);
-        let count = (rows * (right - left)) as f32;
-        let value = |total: u32| (total as f32 / count - input.mean) * input.scale;
-        (*a, *b, *c) = (value(sum[0]), value(sum[1]), value(sum[2]));
+        (*a, *b, *c) = (number(sum[0]), number(sum[1]), number(sum[2]));
     }
 }
 

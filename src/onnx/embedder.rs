@@ -88,19 +88,22 @@ pub(super) fn pack(crops: &[AlignedCrop], input: &Input, tensor: &mut Vec<f32>) 
     let channels = channels(input);
     let plane = side * side;
     tensor.resize(crops.len() * channels * plane, 0.0);
-    let value = |v: f32| (v - input.mean) * input.scale;
+    let (mean, scale) = (input.mean, input.scale);
     for (crop, image) in crops.iter().zip(tensor.chunks_exact_mut((channels * plane).max(1))) {
         let pixels = crop.rgb.as_chunks::<3>().0;
         for (channel, target) in image.chunks_exact_mut(plane).enumerate() {
-            for (out, rgb) in target.iter_mut().zip(pixels) {
-                let [r, g, b] = rgb.map(f32::from);
-                *out = value(match (input.colour, channel) {
+            // Chosen out here, so that the loops over the pixels are plain.
+            let index = if input.colour == Colour::Bgr { 2 - channel } else { channel };
+            if input.colour == Colour::Grey {
+                for (out, rgb) in target.iter_mut().zip(pixels) {
+                    let [r, g, b] = rgb.map(f32::from);
                     // ITU-R BT.601 luma, as every common image library converts to grey.
-                    (Colour::Grey, _) => 0.299 * r + 0.587 * g + 0.114 * b,
-                    (Colour::Rgb, 0) | (Colour::Bgr, 2) => r,
-                    (_, 1) => g,
-                    _ => b,
-                });
+                    *out = (0.299 * r + 0.587 * g + 0.114 * b - mean) * scale;
+                }
+            } else {
+                for (out, rgb) in target.iter_mut().zip(pixels) {
+                    *out = (f32::from(rgb[index]) - mean) * scale;
+                }
             }
         }
     }
