@@ -363,6 +363,7 @@ const BUILT_IN: &[(&str, &str)] = built_in_texts![
     "dlib-five-point",
     "dlib-resnet-v1",
     "rostro-emotion",
+    "rostro-emotion-int8",
     "yunet-n-640",
     "yunet-n-dynamic",
     "yunet-2023mar",
@@ -375,7 +376,10 @@ const BUILT_IN: &[(&str, &str)] = built_in_texts![
 ];
 
 /// Name and bytes of the files that are compiled in: the network that this project has trained itself.
-const WEIGHTS: &[(&str, &[u8])] = &[("rostro-emotion.onnx", include_bytes!("../../models/rostro-emotion.onnx"))];
+const WEIGHTS: &[(&str, &[u8])] = &[
+    ("rostro-emotion.onnx", include_bytes!("../../models/rostro-emotion.onnx")),
+    ("rostro-emotion-int8.onnx", include_bytes!("../../models/rostro-emotion-int8.onnx")),
+];
 
 /// The compiled-in file of this name.
 pub(super) fn weights(file: &str) -> Option<&'static [u8]> {
