@@ -13,8 +13,7 @@ from launch_ros.substitutions import FindPackageShare
 # Name, default, description.
 ARGUMENTS = [
     ('rgb_camera', '/camera', 'Base of the camera topics, as the ROS4HRI packages spell it'),
-    ('rgb_camera_info', [LaunchConfiguration('rgb_camera'), '/camera_info'],
-     'Calibration topic, as the ROS4HRI packages spell it'),
+    ('rgb_camera_info', '', 'Calibration topic, as the ROS4HRI packages spell it; empty: camera_info beside the images'),
     ('image', [LaunchConfiguration('rgb_camera'), '/image_raw'],
      'Image topic of the (first) camera; compressed images are taken from its subtopic /compressed'),
     ('camera_info', LaunchConfiguration('rgb_camera_info'), 'Calibration topic: distances, head poses and transforms need it'),
@@ -45,15 +44,15 @@ def start(context):
     """Make the node from what was given."""
     given = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS + SETTINGS}
     settings = {key: parameter(given[name]) for name, key, _ in SETTINGS if given[name]}
+    calibration = ['--camera-info', given['camera_info']] if given['camera_info'] else []
     return [Node(
         package='rostro',
         executable='rostro',
         name='rostro',
         namespace=given['namespace'],
-        arguments=['node', '--image', given['image']],
+        arguments=['node', '--image', given['image'], *calibration],
         ros_arguments=['--log-level', given['log_level']],
         parameters=[given['params_file'], *([settings] if settings else [])],
-        remappings=[('camera/camera_info', given['camera_info'])],
         output='screen',
     )]
 

@@ -94,7 +94,7 @@ fn load_on(config: &Config, tape: Option<Tape>, progress: &mut dyn Progress) -> 
 /// The first thing that is missing or wrong, with what to do about it.
 pub fn load_node_pipeline(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
     let mut line = load_pipeline(config, progress)?;
-    announce_expressions(config, progress);
+    announce_expressions(config);
     if config.identity.enabled {
         line.open_gallery(&gallery_path(config)?)?;
     }
@@ -102,14 +102,14 @@ pub fn load_node_pipeline(config: &Config, progress: &mut dyn Progress) -> anyho
 }
 
 /// People have a right to know that a machine reads their faces, and whoever starts it, how to stop that.
-fn announce_expressions(config: &Config, progress: &mut dyn Progress) {
+fn announce_expressions(config: &Config) {
     let read = |camera: &&CameraId| !config.emotion.model.is_empty() && config.emotion.is_on(camera);
     let cameras: Vec<&str> = config.cameras.iter().filter(read).map(CameraId::as_str).collect();
     if !cameras.is_empty() {
-        progress.warn(&format!(
+        tracing::info!(
             "the expressions of people are read on {}; emotion.enabled: false turns that off, emotion.cameras restricts it",
             cameras.join(", ")
-        ));
+        );
     }
 }
 

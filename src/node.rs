@@ -104,9 +104,6 @@ impl Node {
         let (outputs, wishes) = Outputs::advertise(transport, &config)?;
         self.exclusive = outputs.exclusive_topics();
         self.wishes = Some(wishes);
-        if config.emotion.enabled && !config.emotion.model.is_empty() {
-            tracing::info!("emotions are read from faces; emotion.enabled: false switches that off");
-        }
         self.shared.status().gallery.place = line.gallery_place();
         self.shared.set_config(config);
         self.state = State::Inactive(Box::new(Perception::new(line, Arc::clone(&self.shared), outputs)));
@@ -175,7 +172,8 @@ impl Node {
         let was_active = self.is_active();
         let deactivated = if was_active { self.deactivate() } else { Ok(()) };
         if was_active {
-            // That nobody is seen any more has yet to be sent, and would go with its topics.
+            // A reader that missed that nobody is seen any more asks for it again; pure-Rust DDS does not wait for
+            // that when a topic ends.
             runtime::sleep(LAST_WORDS);
         }
         self.state = State::Unconfigured;

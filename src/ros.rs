@@ -51,6 +51,11 @@ pub enum RosError {
     Node(String),
 }
 
+/// Whether this build knows messages of a type, such as `hri_msgs/msg/IdsList`.
+pub fn has_type(type_name: &str) -> bool {
+    r2r::WrappedNativeMsgUntyped::new_from(type_name).is_ok()
+}
+
 impl Ros {
     /// Joins the graph under these names. What follows `--ros-args` on the command line is rcl's to
     /// read. With the node come the parameters that were given there.

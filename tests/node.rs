@@ -528,6 +528,15 @@ fn ages_ms(people: &[Value]) -> (Vec<f64>, Vec<f64>) {
     (sorted(people.iter().map(latency).collect()), sorted(people.iter().map(came).collect()))
 }
 
+/// Share of messages no older, when they were published, than the work on their own frame and the one before
+/// it took: the time since the last message but one.
+fn within_two_frames(people: &[Value]) -> f64 {
+    let latency = |m: &Value| m["latency"]["sec"].as_i64().unwrap() * NANOS + m["latency"]["nanosec"].as_i64().unwrap();
+    let published = |m: &Value| stamp(m) + latency(m);
+    let within = people.windows(3).filter(|three| latency(&three[2]) <= published(&three[2]) - published(&three[0]));
+    within.count() as f64 / (people.len() - 2) as f64
+}
+
 /// Two minutes of 1280×720 at 60 Hz, far more than is processed: memory stays flat, what is left out
 /// is counted, and what is published is at most two frames' work old.
 ///
@@ -546,7 +555,8 @@ fn overload_leaves_memory_flat_and_people_fresh() {
         .iter()
         .map(|frame| image::imageops::resize(frame, 1280, 720, image::imageops::FilterType::Triangle))
         .collect();
-    let parameters = "processing: {max_rate_hz: 100.0}\n";
+    // As JPEG: raw images at this rate are more than a peer in Python can send.
+    let parameters = "camera_transport: compressed\nprocessing: {max_rate_hz: 100.0}\n";
     let mut node = LiveNode::start(domain, &folder, parameters, &[]);
     peer.listen("/rostro/people", "People", false);
     peer.listen("/diagnostics", "DiagnosticArray", false);
@@ -554,8 +564,8 @@ fn overload_leaves_memory_flat_and_people_fresh() {
     let mut camera = Peer::start(TEST, domain).unwrap();
     let sent = secs * 60;
     let command = json!({
-        "do": "publish", "topic": "/camera/image", "frames": write_raw(&folder.join("frames"), &large, "rgb8"),
-        "hz": 60, "count": sent, "reliable": false
+        "do": "publish", "topic": "/camera/image/compressed", "frames": write_jpeg(&folder.join("frames"), &large),
+        "hz": 60, "count": sent
     });
     camera.ask(&command);
     let (mut memory, mut people, mut heard) = (Vec::new(), Vec::new(), Vec::new());
@@ -590,7 +600,8 @@ fn overload_leaves_memory_flat_and_people_fresh() {
     );
     assert!(displaced > processed, "that was no overload");
     assert!(most - least < 15.0, "memory grew: {memory:?}");
-    assert!(quantile(&age, 0.99) < 2.5 * work_ms, "{} ms", quantile(&age, 0.99));
+    let within = within_two_frames(&people);
+    assert!(within > 0.99, "{within} of the messages are within two frames' work");
     assert!(node.end("TERM").success());
 }
 

@@ -117,3 +117,31 @@ fn a_managed_node_goes_where_it_is_led() {
     node.signal("INT");
     assert!(node.end("INT").success());
 }
+
+#[test]
+fn a_node_that_never_saw_a_camera_can_be_shut_down() {
+    const TEST: &str = "node_shutdown";
+    let Some(_) = runtime(TEST) else { return };
+    let folder = folder(TEST);
+    // By its own number each, and by the label that all three share.
+    for (from, id, label) in [("unconfigured", 5, ""), ("unconfigured", 0, "shutdown"), ("inactive", 6, "")] {
+        let domain = own_domain();
+        let Some(mut peer) = Peer::start(TEST, domain) else { return };
+        let mut node = LiveNode::spawn(domain, &folder, "autostart: false\n", &[]);
+        node.wait_for_log("is there");
+        peer.listen("/rostro/transition_event", "TransitionEvent", false);
+        if from == "inactive" {
+            assert!(change(&mut peer, 1, ""));
+        }
+        assert_eq!(state(&mut peer), from);
+        // Those of other states lead nowhere.
+        for other in [5, 6, 7].into_iter().filter(|other| *other != id && label.is_empty()) {
+            assert!(!change(&mut peer, other, ""), "{other} while {from}");
+        }
+        assert!(change(&mut peer, id, label));
+        assert_eq!(state(&mut peer), "finalized");
+        let steps = steps(&mut peer);
+        assert_eq!(steps[steps.len() - 2..], [format!("{from}>shuttingdown"), "shuttingdown>finalized".to_owned()]);
+        assert!(node.end("TERM").success());
+    }
+}

@@ -3,12 +3,16 @@
 use super::params::read_config;
 use super::{Outcome, Output};
 use crate::assembly;
-use crate::config::{Config, Provider};
+use crate::config::{Config, OutputMode, Provider};
 use crate::model::NoProgress;
 use crate::model::machine::Machine;
 use crate::model::runtime::{self, FoundBy};
 use crate::model::store::{Bundle, FileState, ModelStore};
 use crate::onnx::{self, Runtime};
+use crate::wire::Message as _;
+use crate::wire::geometry::TfMessage;
+use crate::wire::hri::IdsList;
+use crate::wire::vision::Detection2DArray;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -64,6 +68,7 @@ pub(super) fn run(args: &DoctorArgs, output: Output) -> anyhow::Result<Outcome> 
     doctor.look_at_networks(&config, &machine)?;
     doctor.look_at_folders(&config);
     doctor.look_at_tools();
+    doctor.look_at_messages(&config);
     let findings = doctor.findings;
     let can_run = findings.iter().all(|finding| finding.level != Level::Error);
     let text: String = findings.iter().map(Finding::line).collect();
@@ -239,6 +244,41 @@ impl Doctor {
             self.say("socket buffers", Level::Warn, advice);
         }
     }
+
+    /// Packages of messages that ROS 2 need not have: without them some topics are not there.
+    fn look_at_messages(&mut self, config: &Config) {
+        let asks_for_humans = config.output.mode != OutputMode::Aggregate;
+        for (message, topics, is_asked_for) in [
+            (IdsList::TYPE, "/humans (REP-155)", asks_for_humans),
+            (Detection2DArray::TYPE, "~/detections", false),
+            (TfMessage::TYPE, "/tf", config.tf.publish),
+        ] {
+            let package = message.split('/').next().unwrap_or(message);
+            if has_type(message) {
+                self.say(package, Level::Ok, format!("built in, for {topics}"));
+            } else {
+                let level = if is_asked_for { Level::Warn } else { Level::No };
+                let installed = package.replace('_', "-");
+                self.say(
+                    package,
+                    level,
+                    format!("not there, so no {topics}: install ros-$ROS_DISTRO-{installed} and build rostro again"),
+                );
+            }
+        }
+    }
+}
+
+/// Whether messages of this type can be sent: inside ROS 2 only those of packages that were there at the build.
+#[cfg(feature = "ros")]
+fn has_type(message: &str) -> bool {
+    crate::ros::has_type(message)
+}
+
+/// Without ROS 2 every message is our own.
+#[cfg(not(feature = "ros"))]
+const fn has_type(_: &str) -> bool {
+    true
 }
 
 /// Whether a file can be made or changed there; nothing is written.

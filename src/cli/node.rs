@@ -60,6 +60,10 @@ pub(super) struct NodeArgs {
     #[arg(long, value_name = "TOPIC")]
     image: Option<String>,
 
+    /// Calibration of the first camera, in place of NAME/camera_info or of what is beside --image.
+    #[arg(long, value_name = "TOPIC")]
+    camera_info: Option<String>,
+
     /// Parameters: a ROS 2 parameter file, or the tree itself; may be repeated, later ones win.
     /// `rostro params` lists them.
     #[arg(long, value_name = "YAML")]
@@ -180,21 +184,24 @@ fn names(args: &NodeArgs, ros: &RosArguments) -> anyhow::Result<Names> {
     Ok(Names::new(namespace, node, ros.remaps.clone())?)
 }
 
-/// `--image` is the base of both kinds of images of the first camera; its calibration is beside it, unless a
-/// rule of its own says where it is.
+/// `--image` is the base of both kinds of images of the first camera; its calibration is beside it, unless
+/// `--camera-info` or a rule of its own says where it is.
 fn image_remaps(args: &NodeArgs, config: &Config, given: &[(String, String)]) -> Vec<(String, String)> {
-    let (Some(topic), Some(camera)) = (&args.image, config.cameras.first()) else { return Vec::new() };
-    let base = topic.strip_suffix("/compressed").unwrap_or(topic);
-    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let Some(camera) = config.cameras.first() else { return Vec::new() };
     let info = format!("{camera}/camera_info");
+    let mut remaps = Vec::new();
+    if let Some(topic) = &args.camera_info {
+        remaps.push((info.clone(), topic.clone()));
+    }
+    let Some(topic) = &args.image else { return remaps };
+    let base = topic.strip_suffix("/compressed").unwrap_or(topic);
+    remaps.push((format!("{camera}/image"), base.to_owned()));
+    remaps.push((format!("{camera}/image/compressed"), format!("{base}/compressed")));
     let is_given = given.iter().any(|(from, _)| from.trim_start_matches('/') == info);
-    let mut remaps = vec![
-        (format!("{camera}/image"), base.to_owned()),
-        (format!("{camera}/image/compressed"), format!("{base}/compressed")),
-    ];
-    if !is_given {
+    if args.camera_info.is_none() && !is_given {
         // A relative topic without a folder has its calibration in the node's namespace.
-        let beside = if base.contains('/') { format!("{folder}/camera_info") } else { "camera_info".to_owned() };
+        let beside =
+            base.rsplit_once('/').map_or("camera_info".to_owned(), |(folder, _)| format!("{folder}/camera_info"));
         remaps.push((info, beside));
     }
     remaps

@@ -205,7 +205,8 @@ fn humans(transport: &mut dyn Transport, config: &Config) -> (Option<(Humans, Hu
             Err(error) if type_name.starts_with(ros4hri::PACKAGE) => {
                 tracing::error!(
                     %error,
-                    "output.mode asks for ROS4HRI, and {} is not there: install ros-$ROS_DISTRO-hri-msgs and build rostro                      again; only the node's own topics are published",
+                    "output.mode asks for ROS4HRI, and {} is not there: install ros-$ROS_DISTRO-hri-msgs and build rostro \
+                     again; only the node's own topics are published",
                     ros4hri::PACKAGE
                 );
                 settings.mode = OutputMode::Aggregate;

@@ -753,7 +753,8 @@ class Listener(threading.Thread):
             found = self.reader.take(N=100)
             now = time.time_ns()
             if found:
-                messages = [plain(m) for m in found if dataclasses.is_dataclass(m)]
+                # What is no message says that its publisher has gone.
+                messages = [plain(m) for m in found if isinstance(m, IdlStruct)]
                 with self.lock:
                     self.came += [dict(message, _came=now) for message in messages]
             else:
@@ -843,7 +844,7 @@ class Client:
         end = time.time() + timeout
         while time.time() < end:
             for found in self.reader.take(N=10):
-                if dataclasses.is_dataclass(found) and (found.guid, found.seq) == (self.guid, self.seq):
+                if isinstance(found, IdlStruct) and (found.guid, found.seq) == (self.guid, self.seq):
                     return plain(found)
             time.sleep(0.002)
         return None
