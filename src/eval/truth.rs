@@ -465,11 +465,20 @@ fn each_row<Row: DeserializeOwned>(
         }
         let line = record.position().map_or(line, csv::Position::line);
         record.truncate(columns.len());
-        let row = record.deserialize(Some(&columns)).map_err(|error| at(line, plainly(&error)))?;
+        let row = record.deserialize(Some(&columns)).map_err(|error| {
+            // A column too many or too few stands in the line that names the columns.
+            let named_in = columns.position().filter(|_| !is_mot && is_of_columns(&error)).map(csv::Position::line);
+            at(named_in.unwrap_or(line), plainly(&error))
+        })?;
         take(row, line).map_err(|reason| at(line, reason))?;
         rows += 1;
     }
     if rows == 0 { Err(at(1, "the file holds no rows".to_owned())) } else { Ok(()) }
+}
+
+/// Whether the error is of the columns' names rather than of a value below one.
+fn is_of_columns(error: &csv::Error) -> bool {
+    matches!(error.kind(), csv::ErrorKind::Deserialize { err, .. } if err.field().is_none())
 }
 
 /// What is wrong with a row, without the position that the error repeats.
@@ -554,8 +563,8 @@ mod tests {
         for (files, wanted) in [
             (vec![], "holds no truth"),
             (vec![("tracks.csv", "frame,person,x,y,w,h\n")], "no rows"),
-            (vec![("tracks.csv", "frame,person,x,y,w\n1,a,1,1,1\n")], "line 2: missing field `h`"),
-            (vec![("tracks.csv", "frame,person,x,y,w,h,speed\n1,a,1,1,1,1,1\n")], "unknown field `speed`"),
+            (vec![("tracks.csv", "frame,person,x,y,w\n1,a,1,1,1\n")], "line 1: missing field `h`"),
+            (vec![("tracks.csv", "frame,person,x,y,w,h,speed\n1,a,1,1,1,1,1\n")], "line 1: unknown field `speed`"),
             (vec![("tracks.csv", "frame,person,x,y,w,h\n1,a,1,1,1,1\n1,a,2,2,2,2\n")], "line 3: a is in this frame"),
             (vec![("tracks.csv", "frame,person,x,y,w,h\n1,a,one,1,1,1\n")], "line 2: column 3"),
             (vec![("tracks.csv", "frame,person,x,y,w,h\n1,a,1,1,0,1\n")], "line 2: a box of 0 by 1"),
