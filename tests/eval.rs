@@ -145,6 +145,8 @@ fn a_recording_is_judged_the_same_twice_and_told_on_one_page() {
         let keys = ["/tracking/idf1", "/tracking/hota", "/tracking/mota", "/frames/processed", "/latency/p99_ms"];
         assert!(keys.iter().all(|key| ended.result.pointer(key).is_some_and(Value::is_number)), "{}", ended.result);
         assert_eq!(ended.result["tracking"]["idf1"], 1.0, "what was found is the truth here");
+        let embedder = ended.result["made_with"]["network dlib-resnet-v1"].as_str().unwrap();
+        assert!(embedder.starts_with("dlib-resnet-v1@") && embedder.ends_with(" on cpu"), "{embedder}");
     }
     let read = |out: &PathBuf| std::fs::read_to_string(out.join("report.json")).unwrap();
     assert_eq!(read(&outs[0]), read(&outs[1]));

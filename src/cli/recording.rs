@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::eval::recording::RecordingScore;
 use crate::frame::Frame;
 use crate::gallery::StoredGallery;
+use crate::onnx::{NetPlace, providers_in_use};
 use crate::people::{People, PersonEvent};
 use crate::pipeline::{EnrolAs, Pipeline, PipelineError};
 use crate::replay::{self, Inputs, Line, Outputs, ReplaySummary, Timeline};
@@ -146,17 +147,24 @@ fn load_known(config: &Config, gallery: Option<&Path>) -> anyhow::Result<Pipelin
     Ok(line)
 }
 
-/// Label and value of everything that made a result.
+/// Label and value of everything that made a result; every network with the first digits of its hash and where it
+/// really ran.
 pub(super) fn made_with(config: &Config) -> Vec<(String, String)> {
     let off = |is_on: bool, model: &str| if is_on { model.to_owned() } else { "off".to_owned() };
-    let rows = [
+    let chosen = [
         ("rostro", env!("CARGO_PKG_VERSION").to_owned()),
         ("detection", config.detector.model.clone()),
         ("identity", off(config.identity.enabled, &config.identity.model)),
         ("emotion", off(!config.emotion.model.is_empty(), &config.emotion.model)),
-        ("provider", format!("{:?}", config.inference.provider).to_lowercase()),
     ];
-    rows.map(|(label, value)| (label.to_owned(), value)).to_vec()
+    let ran = |(network, place): (String, NetPlace)| {
+        (format!("network {network}"), format!("{} on {}", place.tag, place.placement))
+    };
+    chosen
+        .map(|(label, value)| (label.to_owned(), value))
+        .into_iter()
+        .chain(providers_in_use().into_iter().map(ran))
+        .collect()
 }
 
 /// Writes the page about a replay into its folder.

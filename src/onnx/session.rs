@@ -149,6 +149,8 @@ static PROVIDERS: Mutex<BTreeMap<String, NetPlace>> = Mutex::new(BTreeMap::new()
 /// Where one network runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetPlace {
+    /// Name of the model and the first digits of its hash.
+    pub tag: String,
     /// The provider and precision it was given to.
     pub given_to: String,
     /// The providers of its nodes, as ONNX Runtime logged them.
@@ -235,7 +237,8 @@ impl Net {
         };
         let loaded = provider::load(runtime, &spec)?;
         check_input(&loaded.session, input).map_err(|reason| mismatch(model, reason))?;
-        let place = NetPlace { given_to: loaded.attempt.to_string(), placement: loaded.placement };
+        let given_to = loaded.attempt.to_string();
+        let place = NetPlace { tag: spec.tag.clone(), given_to, placement: loaded.placement };
         tracing::info!(model = spec.model, part, given_to = %place.given_to, runs_on = %place.placement, "network loaded");
         PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner).insert(spec.name(), place);
         let session = Arc::new(Mutex::new(loaded.session));
