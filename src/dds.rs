@@ -247,7 +247,8 @@ impl Transport for Dds {
             if data.topic_name != topic || prefix_of(writer.writer_proxy.remote_writer_guid) == own {
                 continue;
             }
-            let reliable = matches!(data.reliability, Some(DdsReliability::Reliable { .. }));
+            // What is DDS's default is not always told: reliable, for a writer.
+            let reliable = !matches!(data.reliability, Some(DdsReliability::BestEffort));
             let latched = matches!(data.durability, Some(DdsDurability::TransientLocal));
             let qos = Qos { reliable, latched, depth: 0 };
             offers.push(Offer { type_name: ros_type(&data.type_name), qos });

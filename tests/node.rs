@@ -399,9 +399,13 @@ fn a_silent_camera_is_reported_and_its_return_too() {
 
     // It comes back.
     peer.publish("/head/image_raw", &frames, 10.0, 30);
+    let mut offered = Value::Null;
     wait_until("the camera's return", || {
-        diagnostics(&peer.take("/diagnostics"), "/input_camera").is_some_and(|(level, ..)| level == 0)
+        let told = diagnostics(&peer.take("/diagnostics"), "/input_camera");
+        offered = told.as_ref().map_or(Value::Null, |(_, _, values)| values["qos_offered"].clone());
+        told.is_some_and(|(level, ..)| level == 0)
     });
+    assert!(offered.as_str().unwrap().contains("reliable, volatile (sensor_msgs/msg/Image)"), "{offered}");
     node.assert_alive();
 }
 
