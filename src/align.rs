@@ -96,78 +96,134 @@ fn centroid<S: Copy>(points: &[Point<S>; 5]) -> (f64, f64) {
 pub fn warp(image: ImageView<'_>, image_from_crop: Affine<ImagePx, CropPx>, size: u32, crop: &mut AlignedCrop) {
     crop.size = size;
     crop.rgb.resize(size as usize * size as usize * 3, 0);
-    let samples = (image_from_crop.scale() / 2.0).ceil().clamp(1.0, 16.0) as u32;
-    let mut pixels = crop.rgb.as_chunks_mut::<3>().0.iter_mut();
-    for y in 0..size {
-        for x in 0..size {
-            let rgb = mean_of_samples(image, image_from_crop, x as f32, y as f32, samples);
-            if let Some(pixel) = pixels.next() {
-                *pixel = rgb.map(|v| (v + 0.5) as u8);
+    let samples = (image_from_crop.scale() / 2.0).ceil().clamp(1.0, 16.0).max(1.0) as u32;
+    match Grid::new(image_from_crop, samples) {
+        Some(grid) if grid.is_inside(image, size) => grid.fill(crop, image.order(), |at| inside(image, at)),
+        Some(grid) => grid.fill(crop, image.order(), |at| at_border(image, at)),
+        None => crop.rgb.fill(0),
+    }
+}
+
+/// Binary digits of a sample's place behind the point.
+const FRACTION: u32 = 24;
+/// Coordinates beyond this many pixels are no image's.
+const FARTHEST: f64 = (1 << 24) as f64;
+
+/// Where the samples of a crop lie: `samples` × `samples` for each of its pixels, in 2⁻²⁴ image pixels. Whole
+/// numbers are cheap to add up and to cut into a pixel and a share.
+struct Grid {
+    samples: u32,
+    first: [i64; 2],
+    /// From one sample to the next on its right, and to the next below.
+    right: [i64; 2],
+    down: [i64; 2],
+}
+
+impl Grid {
+    /// None when the crop lies nowhere.
+    fn new(image_from_crop: Affine<ImagePx, CropPx>, samples: u32) -> Option<Self> {
+        let step = 1.0 / f64::from(samples);
+        let corner = 0.5 * step - 0.5;
+        let number = |pixels: f64| (pixels.abs() <= FARTHEST).then_some((pixels * f64::from(1 << FRACTION)) as i64);
+        let [[a, b, x], [c, d, y]] = image_from_crop.rows.map(|row| row.map(f64::from));
+        Some(Self {
+            samples,
+            first: [number((a + b) * corner + x)?, number((c + d) * corner + y)?],
+            right: [number(a * step)?, number(c * step)?],
+            down: [number(b * step)?, number(d * step)?],
+        })
+    }
+
+    /// Whether all samples lie at least a pixel inside the image: those in its corners do.
+    fn is_inside(&self, image: ImageView<'_>, size: u32) -> bool {
+        let last = i64::from(size * self.samples) - 1;
+        let sides = [image.width(), image.height()].map(i64::from);
+        [(0, 0), (last, 0), (0, last), (last, last)].into_iter().all(|(column, row)| {
+            (0..2).all(|axis| {
+                let at = self.first[axis] + column * self.right[axis] + row * self.down[axis];
+                (1..sides[axis] - 2).contains(&(at >> FRACTION))
+            })
+        })
+    }
+
+    /// Sets every pixel to the mean of its samples. Plain loops: what is called for every sample must not be
+    /// left to the compiler's taste.
+    fn fill(&self, crop: &mut AlignedCrop, order: ChannelOrder, sample: impl Fn([i64; 2]) -> [f32; 4]) {
+        let Self { samples, right, down, .. } = *self;
+        let (weight, step) = (1.0 / (samples * samples) as f32, i64::from(samples));
+        let mut first_of_row = self.first;
+        for row in crop.rgb.as_chunks_mut::<3>().0.chunks_exact_mut(crop.size.max(1) as usize) {
+            let mut first_of_pixel = first_of_row;
+            for pixel in row {
+                let mut sum = [0.0; 4];
+                let mut leftmost = first_of_pixel;
+                for _ in 0..samples {
+                    let mut at = leftmost;
+                    for _ in 0..samples {
+                        let found = sample(at);
+                        sum = [sum[0] + found[0], sum[1] + found[1], sum[2] + found[2], sum[3] + found[3]];
+                        at = [at[0] + right[0], at[1] + right[1]];
+                    }
+                    leftmost = [leftmost[0] + down[0], leftmost[1] + down[1]];
+                }
+                let [a, b, c] = [byte(sum[0] * weight), byte(sum[1] * weight), byte(sum[2] * weight)];
+                *pixel = if order == ChannelOrder::Rgb { [a, b, c] } else { [c, b, a] };
+                first_of_pixel = [first_of_pixel[0] + step * right[0], first_of_pixel[1] + step * right[1]];
             }
+            first_of_row = [first_of_row[0] + step * down[0], first_of_row[1] + step * down[1]];
         }
-    }
-    if image.order() == ChannelOrder::Bgr {
-        crop.rgb.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| pixel.reverse());
     }
 }
 
-fn mean_of_samples(image: ImageView<'_>, map: Affine<ImagePx, CropPx>, x: f32, y: f32, samples: u32) -> [f32; 3] {
-    if samples == 1 {
-        return bilinear(image, map * Point::new(x, y));
-    }
-    let step = 1.0 / samples as f32;
-    let offset = |i: u32| (i as f32 + 0.5) * step - 0.5;
-    let mut sum = [0.0; 3];
-    for sy in 0..samples {
-        for sx in 0..samples {
-            let sample = bilinear(image, map * Point::new(x + offset(sx), y + offset(sy)));
-            sum.iter_mut().zip(sample).for_each(|(total, v)| *total += v);
-        }
-    }
-    sum.map(|v| v * step * step)
-}
-
-/// The three bytes at `p`, in the image's own order, interpolated between the four pixels around it.
+/// The nearest whole number to one in 0..=255: beside 2²³ a float has no digits behind the point.
 #[inline]
-fn bilinear(image: ImageView<'_>, p: Point<ImagePx>) -> [f32; 3] {
-    // Inside the image cutting off is rounding down, which not every processor has an instruction for.
-    let (column, row) = (p.x as i32, p.y as i32);
-    let (last_column, last_row) = (image.width() as i32 - 1, image.height() as i32 - 1);
-    if p.x >= 0.0 && p.y >= 0.0 && column < last_column && row < last_row {
-        let (fx, fy) = (p.x - column as f32, p.y - row as f32);
-        let at = row as usize * image.stride() + column as usize * 3;
-        let (upper, lower) = (&image.data()[at..at + 6], &image.data()[at + image.stride()..at + image.stride() + 6]);
-        return std::array::from_fn(|c| {
-            let above = f32::from(upper[c]) + fx * (f32::from(upper[c + 3]) - f32::from(upper[c]));
-            let below = f32::from(lower[c]) + fx * (f32::from(lower[c + 3]) - f32::from(lower[c]));
-            above + fy * (below - above)
-        });
-    }
-    at_border(image, p)
+fn byte(value: f32) -> u8 {
+    (value + 8_388_608.0).to_bits() as u8
+}
+
+/// How far a sample lies right of or below its pixel, as a share of a pixel.
+#[inline]
+fn share(at: i64) -> f32 {
+    (at & ((1 << FRACTION) - 1)) as i32 as f32 * (1.0 / (1 << FRACTION) as f32)
+}
+
+/// The three bytes at a place that is at least a pixel from the border, in the image's own order, interpolated
+/// between the four pixels around it. A fourth number makes them as many as a processor takes at once.
+#[inline]
+fn inside(image: ImageView<'_>, at: [i64; 2]) -> [f32; 4] {
+    let start = (at[1] >> FRACTION) as usize * image.stride() + (at[0] >> FRACTION) as usize * 3;
+    let bytes = |start: usize| image.data().get(start..).and_then(|rest| rest.first_chunk::<8>());
+    let (Some(upper), Some(lower)) = (bytes(start), bytes(start + image.stride())) else { return [0.0; 4] };
+    let (fx, fy) = (share(at[0]), share(at[1]));
+    mix(mix(four(*upper, 0), four(*upper, 3), fx), mix(four(*lower, 0), four(*lower, 3), fx), fy)
+}
+
+#[inline]
+fn four(bytes: [u8; 8], from: usize) -> [f32; 4] {
+    let at = |index: usize| f32::from(bytes[from + index]);
+    [at(0), at(1), at(2), at(3)]
+}
+
+#[inline]
+fn mix(a: [f32; 4], b: [f32; 4], share: f32) -> [f32; 4] {
+    let at = |index: usize| a[index] + share * (b[index] - a[index]);
+    [at(0), at(1), at(2), at(3)]
 }
 
 /// The same where some of the four pixels may lie outside; those are black.
-#[cold]
-fn at_border(image: ImageView<'_>, p: Point<ImagePx>) -> [f32; 3] {
-    let (left, top) = (p.x.floor(), p.y.floor());
-    let (fx, fy) = (p.x - left, p.y - top);
-    let (width, height) = (image.width() as f32, image.height() as f32);
-    let corner = |x: f32, y: f32| -> [f32; 3] {
-        if !(x >= 0.0 && y >= 0.0 && x < width && y < height) {
-            return [0.0; 3];
+fn at_border(image: ImageView<'_>, at: [i64; 2]) -> [f32; 4] {
+    let (fx, fy) = (share(at[0]), share(at[1]));
+    let (width, height) = (i64::from(image.width()), i64::from(image.height()));
+    let corners = [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)];
+    let mut sum = [0.0; 4];
+    for (dx, dy, weight) in corners {
+        let (x, y) = ((at[0] >> FRACTION) + dx, (at[1] >> FRACTION) + dy);
+        if (0..width).contains(&x) && (0..height).contains(&y) {
+            let start = y as usize * image.stride() + x as usize * 3;
+            for (total, byte) in sum.iter_mut().zip(&image.data()[start..start + 3]) {
+                *total += weight * f32::from(*byte);
+            }
         }
-        let at = y as usize * image.stride() + x as usize * 3;
-        std::array::from_fn(|c| f32::from(image.data()[at + c]))
-    };
-    let weights = [
-        (0.0, 0.0, (1.0 - fx) * (1.0 - fy)),
-        (1.0, 0.0, fx * (1.0 - fy)),
-        (0.0, 1.0, (1.0 - fx) * fy),
-        (1.0, 1.0, fx * fy),
-    ];
-    let mut sum = [0.0; 3];
-    for (dx, dy, weight) in weights {
-        sum.iter_mut().zip(corner(left + dx, top + dy)).for_each(|(total, v)| *total += weight * v);
     }
     sum
 }
@@ -222,6 +278,37 @@ mod tests {
         assert_eq!(crop.rgb, data);
         warp(ImageView::new(4, 4, 12, ChannelOrder::Bgr, &data).unwrap(), same, 4, &mut crop);
         assert_eq!(crop.rgb[..6], [2, 1, 0, 5, 4, 3]);
+    }
+
+    #[test]
+    fn the_way_through_the_middle_and_the_one_along_the_border_agree() {
+        let data: Vec<u8> = (0..40_u32 * 30 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let view = ImageView::new(40, 30, 120, ChannelOrder::Bgr, &data).unwrap();
+        let turned = Affine::new([[0.7, -0.4, 12.3], [0.4, 0.7, 8.1]]);
+        for (map, size) in [(turned, 16), (Affine::scale_shift(3.1, 2.2, 2.6), 8)] {
+            let (mut through, mut along) = (AlignedCrop { size, rgb: vec![0; 3 * 16 * 16] }, AlignedCrop::default());
+            through.rgb.truncate((size * size * 3) as usize);
+            warp(view, map, size, &mut along);
+            let grid = Grid::new(map, (map.scale() / 2.0).ceil() as u32).unwrap();
+            assert!(grid.is_inside(view, size));
+            grid.fill(&mut through, ChannelOrder::Bgr, |at| at_border(view, at));
+            let furthest = through.rgb.iter().zip(&along.rgb).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(furthest <= Some(1), "{furthest:?}");
+            assert!(along.rgb.iter().any(|byte| *byte > 100));
+        }
+    }
+
+    #[test]
+    fn half_a_pixel_outside_is_half_black_and_beyond_all_black() {
+        let data = [200_u8; 8 * 8 * 3];
+        let view = ImageView::new(8, 8, 24, ChannelOrder::Rgb, &data).unwrap();
+        let mut crop = AlignedCrop::default();
+        warp(view, Affine::scale_shift(1.0, -1.5, 3.0), 4, &mut crop);
+        assert_eq!([crop.rgb[0], crop.rgb[3], crop.rgb[6]], [0, 100, 200]);
+        for far in [1e6, 1e12, f32::NAN] {
+            warp(view, Affine::scale_shift(1.0, far, 0.0), 4, &mut crop);
+            assert!(crop.rgb.iter().all(|byte| *byte == 0));
+        }
     }
 
     #[test]

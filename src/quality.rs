@@ -12,10 +12,10 @@ use crate::geometry::{BBox, Landmarks5, Point};
 
 /// Side of the aligned crop that sharpness and light are measured on. Its eyes are 10 pixels apart: finer
 /// detail is noise more often than face, and blur that the embedding withstands does not show.
-const CROP_PX: u32 = 32;
-/// Where the five points of an upright face lie in that crop: ArcFace's template, scaled.
-const TEMPLATE: [[f32; 2]; 5] =
-    [[10.584, 14.413], [20.652, 14.358], [15.650, 20.139], [11.514, 26.033], [19.851, 25.987]];
+const CROP_PX: u32 = 24;
+/// Where the five points of an upright face lie in that crop: ArcFace's template, scaled, without what lies
+/// around the face.
+const TEMPLATE: [[f32; 2]; 5] = [[6.584, 7.413], [16.652, 7.358], [11.650, 13.139], [7.514, 19.033], [15.851, 18.987]];
 /// How far the nose's tip stands out from the plane of eyes and mouth, as a share of the distance
 /// between the eyes: turns of the head move it by the tangent of the angle.
 const NOSE_DEPTH: f32 = 0.5;
@@ -160,7 +160,7 @@ impl Grey {
 
     /// The pixels between forehead and chin, without the crop's corners.
     fn face() -> impl Iterator<Item = (usize, usize)> {
-        (8..30).flat_map(|y| (7..25).map(move |x| (x, y)))
+        (1..23).flat_map(|y| (3..21).map(move |x| (x, y)))
     }
 
     /// Standard deviation of the Laplacian over that of the brightness.

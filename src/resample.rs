@@ -34,9 +34,9 @@ pub(crate) struct Planes<'a> {
 /// Resamples with buffers it keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Resampler {
-    /// The columns that each output column covers, and how many they are.
+    /// The columns that each output column covers, and one through their number.
     columns: Vec<(u32, u32)>,
-    spans: Vec<f32>,
+    shares: Vec<f32>,
     /// Sums over the rows of one output row's window, byte by byte: half as wide numbers are twice as fast,
     /// and hold the sum of as many rows as a window ever has but in the largest images.
     narrow: Vec<u16>,
@@ -57,11 +57,11 @@ impl Resampler {
         input: &Input,
         planes: &mut Planes<'_>,
     ) {
-        let Self { columns, spans, narrow, wide } = self;
+        let Self { columns, shares, narrow, wide } = self;
         columns.clear();
         columns.extend((0..width).map(|x| window(x, rect.width, width)));
-        spans.clear();
-        spans.extend(columns.iter().map(|(left, right)| (right - left) as f32));
+        shares.clear();
+        shares.extend(columns.iter().map(|(left, right)| 1.0 / (right - left) as f32));
         let row_bytes = rect.width as usize * 3;
         let swap = (image.order() == ChannelOrder::Rgb) != (input.colour == Colour::Rgb);
         let plane = planes.columns * planes.rows;
@@ -71,21 +71,21 @@ impl Resampler {
         for y in 0..height {
             let rows = window(y, rect.height, height);
             let out = y as usize * planes.columns..y as usize * planes.columns + width as usize;
-            let mut targets = [&mut first[out.clone()], &mut second[out.clone()], &mut third[out]];
+            let targets = [&mut first[out.clone()], &mut second[out.clone()], &mut third[out]];
+            let line = Line {
+                columns,
+                shares,
+                scale: input.scale / (rows.1 - rows.0) as f32,
+                shift: input.mean * input.scale,
+            };
             if rows.1 - rows.0 <= NARROW_ROWS {
                 narrow.resize(row_bytes, 0);
                 sum_rows(image, rect, rows, narrow);
-                sum_columns(narrow, columns, &mut targets);
+                line.write(narrow, targets);
             } else {
                 wide.resize(row_bytes, 0);
                 sum_rows(image, rect, rows, wide);
-                sum_columns(wide, columns, &mut targets);
-            }
-            let count = (rows.1 - rows.0) as f32;
-            for target in targets {
-                for (value, span) in target.iter_mut().zip(&*spans) {
-                    *value = (*value / (count * span) - input.mean) * input.scale;
-                }
+                line.write(wide, targets);
             }
         }
     }
@@ -109,23 +109,37 @@ fn sum_rows<T: From<u8> + Copy + std::ops::AddAssign>(
     }
 }
 
-/// Sums over the windows of the columns, one plane per channel.
-fn sum_columns<T: Into<u32> + Copy>(sums: &[T], columns: &[(u32, u32)], [first, second, third]: &mut [&mut [f32]; 3]) {
-    // The sum of a window of an image that is accepted fits 31 bits, which are faster to turn into floats.
-    let number = |sum: u32| sum as i32 as f32;
-    let targets = first.iter_mut().zip(&mut **second).zip(&mut **third);
-    if sums.len() == 6 * columns.len() {
-        // Half the size, a detector's usual case: a loop without inner loops.
-        for (((a, b), c), pair) in targets.zip(sums.as_chunks::<6>().0) {
-            let sum = |channel: usize| number(pair[channel].into() + pair[channel + 3].into());
-            (*a, *b, *c) = (sum(0), sum(1), sum(2));
+/// How the sums over some rows become one row of the network's input.
+struct Line<'a> {
+    columns: &'a [(u32, u32)],
+    /// One through the number of columns of each window.
+    shares: &'a [f32],
+    scale: f32,
+    shift: f32,
+}
+
+impl Line<'_> {
+    /// Sums over the windows of the columns, scaled and shifted, one plane per channel.
+    fn write<T: Into<u32> + Copy>(&self, sums: &[T], [first, second, third]: [&mut [f32]; 3]) {
+        // The sum of a window of an image that is accepted fits 31 bits, which are faster to turn into floats.
+        let value = |sum: u32, share: f32| sum as i32 as f32 * (share * self.scale) - self.shift;
+        let targets = first.iter_mut().zip(second).zip(third);
+        if sums.len() == 6 * self.columns.len() {
+            // Half the size, a detector's usual case: a loop without inner loops.
+            for (((a, b), c), pair) in targets.zip(sums.as_chunks::<6>().0) {
+                let mean = |channel: usize| value(pair[channel].into() + pair[channel + 3].into(), 0.5);
+                (*a, *b, *c) = (mean(0), mean(1), mean(2));
+            }
+            return;
         }
-        return;
-    }
-    for (((a, b), c), (left, right)) in targets.zip(columns) {
-        let (pixels, _) = sums[*left as usize * 3..*right as usize * 3].as_chunks::<3>();
-        let sum = pixels.iter().fold([0_u32; 3], |s, p| [s[0] + p[0].into(), s[1] + p[1].into(), s[2] + p[2].into()]);
-        (*a, *b, *c) = (number(sum[0]), number(sum[1]), number(sum[2]));
+        for ((((a, b), c), (left, right)), share) in targets.zip(self.columns).zip(self.shares) {
+            let (pixels, _) = sums[*left as usize * 3..*right as usize * 3].as_chunks::<3>();
+            let mut sum = [0_u32; 3];
+            for pixel in pixels {
+                sum = [sum[0] + pixel[0].into(), sum[1] + pixel[1].into(), sum[2] + pixel[2].into()];
+            }
+            (*a, *b, *c) = (value(sum[0], *share), value(sum[1], *share), value(sum[2], *share));
+        }
     }
 }
 

@@ -309,7 +309,8 @@ impl Outputs<'_> {
         if values.len() != length {
             return Err(format!("output \"{name}\" has {} numbers, {length} were expected", values.len()));
         }
-        if !values.iter().all(|v| v.is_finite()) {
+        // Without a way out of the loop, several are looked at at once.
+        if !values.iter().fold(true, |all, v| all & v.is_finite()) {
             return Err(format!("output \"{name}\" holds numbers that are not finite"));
         }
         Ok(values)
