@@ -317,12 +317,12 @@ impl Identifier {
         }
     }
 
-    /// Whether reading the expression of this face (`None`: a new one) is worth its time:
+    /// How much reading the expression of this face (`None`: a new one) is worth its time:
     /// `emotion.rate_hz` times per second, never when it is off.
-    pub fn wants_expression(&self, face: Option<FaceId>, stamp: Stamp) -> bool {
-        let Some(filter) = &self.expressions else { return false };
+    pub fn wants_expression(&self, face: Option<FaceId>, stamp: Stamp) -> Option<Urgency> {
+        let filter = self.expressions.as_ref()?;
         let known = face.and_then(|face| self.faces.get(&face));
-        known.is_none_or(|face| face.expression.wants_look(filter, stamp))
+        known.map_or(Some(Urgency::New), |face| face.expression.urgency(filter, stamp))
     }
 
     /// Takes the tracks of one frame and its observations. Replaces `frame.people`, whose header

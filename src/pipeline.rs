@@ -19,7 +19,7 @@ use crate::inference::InferenceError;
 use crate::landmarks::{ShapePredictor, eye_centres};
 use crate::lens::Lens;
 use crate::model::manifest::{Alignment, Similarity};
-use crate::people::{ExpressionFilter, Heads, Identifier, People, PersonEvent};
+use crate::people::{ExpressionFilter, Heads, Identifier, People, PersonEvent, Urgency};
 use crate::quality::Measures;
 use crate::time::Stamp;
 use crate::track::{FaceCounter, Observation, SortTracker, Track, Tracker};
@@ -134,6 +134,8 @@ struct Camera {
     identifier: Identifier,
     heads: Heads,
     last_stamp: Stamp,
+    /// Between its last two frames.
+    secs_between_frames: f64,
     size: (u32, u32),
 }
 
@@ -334,6 +336,7 @@ fn camera_of<'a>(
             identifier: Identifier::new(config, similarity, expressions_of(stages, config, head.camera)),
             heads: Heads::default(),
             last_stamp: head.stamp,
+            secs_between_frames: 0.0,
             size: head.size,
         }
     });
@@ -344,6 +347,9 @@ fn camera_of<'a>(
     if head.size != camera.size {
         tracing::warn!(camera = %head.camera, from = ?camera.size, to = ?head.size, "the pictures changed size: tracks start anew");
         camera.reset();
+    }
+    if head.stamp > camera.last_stamp {
+        camera.secs_between_frames = head.stamp.secs_since(camera.last_stamp);
     }
     (camera.last_stamp, camera.size) = (head.stamp, head.size);
     camera
@@ -415,22 +421,35 @@ impl Wanted {
     fn choose(&mut self, stamp: Stamp, camera: &Camera, seen: &[Observation], config: &Config) {
         self.embedding.clear();
         self.expression.clear();
-        let mut looks = Vec::new();
+        let (mut looks, mut expressions) = (Vec::new(), Vec::new());
         for (index, look) in seen.iter().enumerate() {
             let face = camera.tracker.expect(stamp, &look.detection.bbox);
-            if is_fit(look, config)
-                && let Some(urgency) = camera.identifier.urgency(face, stamp)
-            {
-                looks.push((urgency, index));
-            }
-            if look.emotion_quality > 0.0 && camera.identifier.wants_expression(face, stamp) {
-                self.expression.push(index);
-            }
+            let wants_look = is_fit(look, config).then(|| camera.identifier.urgency(face, stamp)).flatten();
+            looks.extend(wants_look.map(|urgency| (urgency, index)));
+            let can_be_read = look.emotion_quality > 0.0;
+            let wants_reading = can_be_read.then(|| camera.identifier.wants_expression(face, stamp)).flatten();
+            expressions.extend(wants_reading.map(|urgency| (urgency, index)));
         }
-        // The sort is stable: of equals the better detection, which comes first, is looked at first.
-        looks.sort_by_key(|(urgency, _)| *urgency);
-        self.embedding.extend(looks.iter().take(config.identity.looks_per_frame as usize).map(|(_, index)| index));
+        let routine = |rate_hz: f64| routine_share(seen.len(), rate_hz, camera.secs_between_frames);
+        most_urgent(looks, routine(config.identity.looks_hz), &mut self.embedding);
+        self.embedding.truncate(config.identity.looks_per_frame as usize);
+        most_urgent(expressions, routine(config.emotion.rate_hz), &mut self.expression);
     }
+}
+
+/// How many of `faces` have their turn in a frame when each has it `rate_hz` times a second. Were all taken at
+/// once, every few frames one would take several times as long as the others.
+fn routine_share(faces: usize, rate_hz: f64, secs_between_frames: f64) -> usize {
+    // The stamps of a camera jitter: what hardly reaches above a number is that number.
+    (faces as f64 * rate_hz * secs_between_frames - 0.1).ceil().max(1.0) as usize
+}
+
+/// Appends the most urgent of `looks`, of those that are merely due no more than `routine`.
+fn most_urgent(mut looks: Vec<(Urgency, usize)>, routine: usize, chosen: &mut Vec<usize>) {
+    // The sort is stable: of equals the better detection, which comes first, is looked at first.
+    looks.sort_by_key(|(urgency, _)| *urgency);
+    let first_due = looks.partition_point(|(urgency, _)| !matches!(urgency, Urgency::Due { .. }));
+    chosen.extend(looks.iter().take(first_due + routine).map(|(_, index)| *index));
 }
 
 /// Whether a look at this face would say anything.
@@ -506,4 +525,23 @@ impl Crops {
 fn fit_to(points: &AlignmentPoints, alignment: &Alignment, max_residual: f32) -> Option<align::Fit> {
     let template = alignment.templates.get(&points.scheme)?.map(|[x, y]| Point::new(x, y));
     align::fit(&points.points, &template).ok().filter(|fit| fit.residual <= max_residual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routine_looks_are_spread_over_the_frames_and_everybody_has_a_turn() {
+        let at = |millis: i64| Stamp::from_nanos(millis * 1_000_000);
+        // Three faces, five times a second at 30 Hz: one per frame; all of them at 5 Hz, and after a pause.
+        assert_eq!([1.0 / 30.0, 0.2, 2.0].map(|secs| routine_share(3, 5.0, secs).min(3)), [1, 3, 3]);
+        // Stamps jitter: six faces need one per frame and not two.
+        assert_eq!((routine_share(6, 5.0, 0.0336), routine_share(0, 5.0, 0.0)), (1, 1));
+        let due = |millis| Urgency::Due { last_look: at(millis) };
+        let looks = vec![(due(40), 0), (due(20), 1), (Urgency::New, 2), (due(30), 3), (Urgency::New, 4)];
+        let mut chosen = Vec::new();
+        most_urgent(looks, 2, &mut chosen);
+        assert_eq!(chosen, [2, 4, 1, 3], "whoever is new, then those who waited longest");
+    }
 }

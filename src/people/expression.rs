@@ -24,7 +24,7 @@
 //! Of a face that turns away, is too small or is not seen, the last reading is held for
 //! [`HOLD_SECS`], then there is none, and the belief relaxes towards the prior.
 
-use super::EmotionReading;
+use super::{EmotionReading, Urgency};
 use crate::emotion::{Emotion, EmotionScores};
 use crate::ids::PersonId;
 use crate::time::Stamp;
@@ -137,10 +137,11 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// Whether a look is due.
-    pub(super) fn wants_look(&self, filter: &ExpressionFilter, stamp: Stamp) -> bool {
-        let due = (1.0 - PUNCTUALITY) * filter.secs_between_looks;
-        self.last_look.is_none_or(|last| stamp.secs_since(last) >= due)
+    /// How urgent a look is, if one is due.
+    pub(super) fn urgency(&self, filter: &ExpressionFilter, stamp: Stamp) -> Option<Urgency> {
+        let Some(last_look) = self.last_look else { return Some(Urgency::New) };
+        let is_due = stamp.secs_since(last_look) >= (1.0 - PUNCTUALITY) * filter.secs_between_looks;
+        is_due.then_some(Urgency::Due { last_look })
     }
 
     /// Starts anew when the face turns out to be somebody else's than before.

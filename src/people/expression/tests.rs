@@ -143,8 +143,8 @@ fn what_is_seen_between_looks_changes_nothing() {
     assert!(before.raw.is_some());
     let after = signal.show(Sight::Fit, 30.0, 0.09).unwrap();
     assert_eq!(after, EmotionReading { raw: None, ..before });
-    assert!(!signal.face.wants_look(&signal.filter, signal.now.plus_secs(-0.03)));
-    assert!(signal.face.wants_look(&signal.filter, signal.now.plus_secs(0.03)));
+    assert!(signal.face.urgency(&signal.filter, signal.now.plus_secs(-0.03)).is_none());
+    assert!(signal.face.urgency(&signal.filter, signal.now.plus_secs(0.03)).is_some());
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn nothing_is_said_before_the_first_look() {
     let mut signal = Signal::new();
     assert_eq!(signal.show(Sight::Unfit, 10.0, 3.0), None);
     assert_eq!(signal.show(Sight::Fit, 10.0, 0.1), None);
-    assert!(signal.face.wants_look(&signal.filter, signal.now));
+    assert!(signal.face.urgency(&signal.filter, signal.now).is_some());
 }
 
 #[test]
