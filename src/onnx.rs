@@ -1,6 +1,7 @@
 //! Networks: the only code that names `ort`. Each submodule implements one stage's trait for one
 //! family of networks.
 
+mod batch;
 mod embedder;
 mod emotion;
 mod engines;
@@ -19,7 +20,7 @@ pub use emotion::OnnxEmotionClassifier;
 pub use gate::Parity;
 pub use mtcnn::Mtcnn;
 pub use prepare::{Prepared, check_provider, prepare};
-pub use provider::Placement;
+pub use provider::{Placement, in_building};
 pub use session::{LoadError, NetPlace, Runtime, providers_in_use};
 pub use tape::{RecordedRun, RunCount, Tape};
 pub use yunet::Yunet;

@@ -1,5 +1,6 @@
 //! Any network that turns an aligned crop into one vector.
 
+use super::batch;
 use super::session::{LoadError, Net, Runtime, Shapes, mismatch};
 use crate::align::AlignedCrop;
 use crate::embed::{Embedding, FaceEmbedder, ModelTag};
@@ -7,7 +8,7 @@ use crate::inference::InferenceError;
 use crate::model::manifest::{Colour, Input};
 use crate::model::store::ResolvedModel;
 
-/// Crops per run, so that a crowded frame cannot claim all memory.
+/// Most crops per run, so that a crowded frame cannot claim all memory.
 const BATCH: usize = 8;
 
 /// The embedder. It keeps its tensor between frames.
@@ -18,10 +19,12 @@ pub struct OnnxEmbedder {
     dimensions: usize,
     tag: ModelTag,
     tensor: Vec<f32>,
+    /// Crops per run.
+    batch: usize,
 }
 
 impl OnnxEmbedder {
-    /// Loads the network and runs it once.
+    /// Loads the network and tries how many crops it may be given at once.
     ///
     /// # Errors
     /// [`LoadError`] when it does not load or is not what the manifest says.
@@ -41,11 +44,15 @@ impl OnnxEmbedder {
             dimensions: similarity.dimensions as usize,
             tag: model.tag(),
             tensor: Vec::new(),
+            batch: 1,
         };
-        let side = alignment.size;
-        let noise = (0..side * side * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let crop = AlignedCrop { size: side, rgb: noise };
-        embedder.embed(std::slice::from_ref(&crop), &mut Vec::new()).map_err(|e| mismatch(model, e.reason))?;
+        let answer = |crops: &[AlignedCrop]| {
+            let mut looks = Vec::new();
+            embedder.embed_batch(crops, &mut looks)?;
+            Ok(looks.iter().flat_map(Embedding::unit).copied().collect())
+        };
+        let most = batch::size(&model.manifest.name, alignment.size, BATCH, answer);
+        embedder.batch = most.map_err(|e| mismatch(model, e.reason))?;
         Ok(embedder)
     }
 
@@ -69,7 +76,7 @@ impl FaceEmbedder for OnnxEmbedder {
 
     fn embed(&mut self, crops: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
         out.clear();
-        let done = crops.chunks(BATCH).try_for_each(|batch| self.embed_batch(batch, out));
+        let done = crops.chunks(self.batch).try_for_each(|batch| self.embed_batch(batch, out));
         if done.is_err() {
             out.clear();
         }

@@ -1,5 +1,6 @@
 //! Any network that turns an aligned crop into one row of expression logits.
 
+use super::batch;
 use super::embedder::{channels, pack};
 use super::session::{LoadError, Net, Runtime, Shapes, mismatch};
 use crate::align::AlignedCrop;
@@ -14,13 +15,16 @@ pub struct OnnxEmotionClassifier {
     input: Input,
     head: EmotionHead,
     tensor: Vec<f32>,
+    /// Crops per run.
+    batch: usize,
 }
 
-/// Crops per run, so that a crowd or a data set cannot claim all memory.
+/// Most crops per run, so that a crowd or a data set cannot claim all memory.
 const BATCH: usize = 16;
 
 impl OnnxEmotionClassifier {
-    /// Loads the network and runs it once: the number of its logits must be that of the labels.
+    /// Loads the network and tries it: the number of its logits must be that of the labels, and how many crops it
+    /// may be given at once is found out.
     ///
     /// # Errors
     /// [`LoadError`] when it does not load or is not what the manifest says.
@@ -49,13 +53,15 @@ impl OnnxEmotionClassifier {
         };
         let (channels, side) = (channels(input), alignment.size as usize);
         let net = Net::load(runtime, model, "model", input, Shapes::batches([channels, side, side], 4, BATCH))?;
-        let mut classifier = Self { net, input: input.clone(), head: choose(output), tensor: Vec::new() };
-        let side = alignment.size;
-        let grey = AlignedCrop { size: side, rgb: vec![128; side as usize * side as usize * 3] };
-        classifier.classify(std::slice::from_ref(&grey), &mut Vec::new()).map_err(|e| {
-            let labels = classifier.head.labels.len();
-            mismatch(model, format!("with {labels} labels: {}", e.reason))
-        })?;
+        let mut classifier = Self { net, input: input.clone(), head: choose(output), tensor: Vec::new(), batch: 1 };
+        let answer = |crops: &[AlignedCrop]| {
+            let mut read = Vec::new();
+            classifier.classify_batch(crops, &mut read)?;
+            Ok(read.iter().flat_map(|scores| scores.0).collect())
+        };
+        let most = batch::size(&manifest.name, alignment.size, BATCH, answer);
+        let labels = classifier.head.labels.len();
+        classifier.batch = most.map_err(|e| mismatch(model, format!("with {labels} labels: {}", e.reason)))?;
         Ok(classifier)
     }
 
@@ -73,7 +79,7 @@ impl OnnxEmotionClassifier {
 impl EmotionClassifier for OnnxEmotionClassifier {
     fn classify(&mut self, crops: &[AlignedCrop], out: &mut Vec<EmotionScores>) -> Result<(), InferenceError> {
         out.clear();
-        let done = crops.chunks(BATCH).try_for_each(|batch| self.classify_batch(batch, out));
+        let done = crops.chunks(self.batch).try_for_each(|batch| self.classify_batch(batch, out));
         if done.is_err() {
             out.clear();
         }

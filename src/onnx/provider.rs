@@ -4,6 +4,7 @@
 use super::engines::EngineKey;
 use super::session::{LoadError, NetSpec, Runtime};
 use crate::config::{InferenceConfig, Precision, Provider};
+use crate::runtime as clock;
 use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 use ort::session::Session;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// One way to run a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,14 +217,48 @@ fn load_tensorrt(
         })
     };
     let folder = runtime.engines.ensure(key, |partial| {
-        let (model, part) = (&spec.model, &spec.part);
-        tracing::warn!(%model, %part, precision = precision.name(), "TensorRT builds an engine; this takes minutes, once");
+        let building = Building::begin(format!("{} in {}", spec.name(), precision.name()));
         std::fs::create_dir_all(&timing).map_err(|error| format!("{}: {error}", timing.display()))?;
         open_in(partial)?;
-        tracing::warn!(%model, %part, precision = precision.name(), "the engine is built");
+        building.done();
         Ok(())
     })?;
     open_in(&folder)
+}
+
+/// The engine that is being built, and since when.
+static BUILDING: Mutex<Option<(String, Instant)>> = Mutex::new(None);
+
+/// What is being built for a graphics processor at this moment, and for how long already: for the diagnostics of a
+/// node whose start takes minutes.
+pub fn in_building() -> Option<(String, Duration)> {
+    let building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    building.as_ref().map(|(what, began)| (what.clone(), began.elapsed()))
+}
+
+/// Says what is being built, as long as it lives.
+struct Building {
+    what: String,
+    began: Instant,
+}
+
+impl Building {
+    fn begin(what: String) -> Self {
+        tracing::warn!("TensorRT builds an engine for {what}; this takes minutes, once");
+        let began = clock::now();
+        *BUILDING.lock().unwrap_or_else(PoisonError::into_inner) = Some((what.clone(), began));
+        Self { what, began }
+    }
+
+    fn done(self) {
+        tracing::warn!("the engine for {} is built, in {:.0} s", self.what, self.began.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        *BUILDING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 fn register_cuda(runtime: &Runtime, builder: &mut SessionBuilder) -> Result<(), String> {
@@ -255,6 +291,9 @@ fn open(
         .unwrap_or_else(ort::Error::recover)
         // Spinning threads only fight on a machine whose cores are busy.
         .with_intra_op_spinning(false)
+        .unwrap_or_else(ort::Error::recover)
+        // A plan of the memory for every size of input costs more memory than it saves time.
+        .with_memory_pattern(false)
         .unwrap_or_else(ort::Error::recover)
         .with_log_level(LogLevel::Verbose)
         .unwrap_or_else(ort::Error::recover)
@@ -300,6 +339,17 @@ mod tests {
         assert_eq!(int8, [TensorRt(Precision::Int8), fp16, fp32, Cuda, Cpu]);
         assert_eq!(attempts(&config(Provider::Cuda, Precision::Fp16, false)), [Cuda]);
         assert_eq!(attempts(&config(Provider::Cpu, Precision::Int8, true)), [Cpu]);
+    }
+
+    #[test]
+    fn what_is_being_built_is_told_until_it_is_built_or_given_up() {
+        assert_eq!(in_building(), None);
+        let building = Building::begin("dlib-resnet-v1 in fp16".into());
+        assert_eq!(in_building().unwrap().0, "dlib-resnet-v1 in fp16");
+        building.done();
+        assert_eq!(in_building(), None);
+        drop(Building::begin("given up".into()));
+        assert_eq!(in_building(), None);
     }
 
     #[test]
