@@ -278,6 +278,10 @@ fn inference(config: &Config) -> DiagnosticStatus {
         .filter(|(_, place)| wanted != "auto" && place.placement.single() != Some(wanted))
         .map(|(model, _)| model.as_str())
         .collect();
+    if let Some((what, since)) = crate::onnx::in_building() {
+        let message = format!("TensorRT builds an engine for {what}, {:.0} s so far; once", since.as_secs_f64());
+        return status("/inference", DiagnosticStatus::WARN, message, values);
+    }
     if elsewhere.is_empty() {
         let mut providers: Vec<String> = used.iter().map(|(_, place)| place.placement.to_string()).collect();
         providers.sort_unstable();
