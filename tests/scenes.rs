@@ -14,7 +14,7 @@ use rostro::demo::crowd::{self, Crowd, Member, Setting};
 use rostro::demo::layer::{Cutout, Portrait};
 use rostro::demo::photos::Photograph;
 use rostro::demo::scene::{Canvas, FrameTruth};
-use rostro::demo::score::{GRACE_SECS, Score, Scorer};
+use rostro::demo::score::{Absence, GRACE_SECS, Score, Scorer, TruePerson, WELL_VISIBLE};
 use rostro::detect::Detection;
 use rostro::embed::{Embedding, ModelTag};
 use rostro::eval::tracking::{FoundFace, TrackingEval, TrackingScore, TrueFace};
@@ -29,9 +29,6 @@ use rostro::pipeline::{EnrolAs, FrameHead, Pipeline};
 use rostro::time::Stamp;
 use rostro::track::Observation;
 use std::path::{Path, PathBuf};
-
-/// A face less visible than this need not be found, and need not be missed.
-const MUST_BE_SEEN: f32 = 0.75;
 
 /// Everyone there is a photograph of.
 struct Cast {
@@ -100,11 +97,12 @@ struct Played {
 /// What is asked after each return: known people by their person id, strangers by their face id.
 fn returns(score: &Score) -> (usize, usize) {
     let returns = score.people.iter().flat_map(|person| person.absences.iter().map(move |absence| (person, absence)));
-    let is_same = |(person, absence): &(&rostro::demo::score::TruePerson, &rostro::demo::score::Absence)| {
+    let is_same = |(person, absence): &(&TruePerson, &Absence)| {
         if person.name.is_some() { absence.was_known && absence.same_person_id } else { absence.same_face_id }
     };
-    // Who is gone again before a name is due says nothing.
-    let all: Vec<_> = returns.filter(|(_, absence)| absence.stay_secs >= GRACE_SECS).collect();
+    // Who was never in view for as long as a name may take, or is gone again before, says nothing.
+    let says_something = |absence: &Absence| absence.stay_secs.min(absence.known_for_secs) >= GRACE_SECS;
+    let all: Vec<_> = returns.filter(|(_, absence)| says_something(absence)).collect();
     (all.iter().filter(|one| is_same(one)).count(), all.len())
 }
 
@@ -122,10 +120,11 @@ fn score(
         let people = process(frame, &truth);
         tell_wrong_names(frame, &truth, &people);
         scorer.add(&truth, &people);
+        // A face less visible need not be found, and need not be missed.
         let true_faces: Vec<_> = truth
             .faces
             .iter()
-            .map(|face| TrueFace { id: &face.person, bbox: face.bbox(), counts: face.visible >= MUST_BE_SEEN })
+            .map(|face| TrueFace { id: &face.person, bbox: face.bbox(), counts: face.visible >= WELL_VISIBLE })
             .collect();
         let observed = people.people.iter().filter(|person| person.observed);
         let found: Vec<_> = observed.map(|person| (person.face_id.to_string(), person.bbox)).collect();

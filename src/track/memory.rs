@@ -14,8 +14,10 @@ const MOST: usize = 256;
 #[derive(Clone)]
 pub(super) struct Gone {
     pub(super) face_id: FaceId,
-    /// Its mean look.
+    /// Its mean look, of how many looks, and the sum of their qualities.
     pub(super) look: Embedding,
+    pub(super) looks: u32,
+    pub(super) worth: f32,
     /// Where it was.
     pub(super) bbox: BBox<ImagePx>,
     pub(super) first_seen: Stamp,

@@ -24,6 +24,10 @@ use std::cmp::Ordering;
 const NEAR: f32 = 0.3;
 /// See [`NEAR`].
 const FAR: f32 = 0.5;
+/// How much more a box is grown for every second by which a gap between frames exceeds [`USUAL_STEP_SECS`].
+const REACH_PER_SEC: f32 = 1.0;
+/// [`FAR`] is made for frames so far apart: those of a camera at 5 Hz.
+const USUAL_STEP_SECS: f64 = 0.2;
 /// Least overlap of two grown boxes that may be one face. Grown by half, boxes of one size reach
 /// it at 1.5 widths apart.
 const MIN_OVERLAP: f32 = 0.15;
@@ -32,6 +36,8 @@ const MAX_SIZE_RATIO: f32 = 2.0;
 /// Overlap, without growing, at which a detection is sure to continue a track when no other
 /// track comes near it.
 const SURE_OVERLAP: f32 = 0.7;
+/// The same with nobody else about: a head that turns changes its box.
+const ALONE_OVERLAP: f32 = 0.4;
 /// Overlap, without growing, with the place where a face was last seen, at which one look is enough to
 /// know it again.
 const IN_PLACE_OVERLAP: f32 = 0.3;
@@ -54,9 +60,11 @@ const WORST: f64 = 1.0 - MIN_OVERLAP as f64 + NO_LOOK;
 const LOOKS_TO_COMPARE: u32 = 2;
 /// Distance below the threshold at which a face is surely another, so that no more looks are needed.
 const SURELY_ANOTHER: f32 = 0.15;
-/// Seconds that a new face is held back until it has been looked at, while someone is gone who it
-/// could be: its id must not change once it is published.
+/// Seconds that a new face is held back until its looks tell, while someone is gone who it could be: its id
+/// must not change once it is published.
 const HOLD_SECS: f64 = 0.6;
+/// The same for a face at which no good look could be taken yet.
+const BLIND_HOLD_SECS: f64 = 1.0;
 /// Seconds after its first sight in which a face may still be known again.
 const RECALL_SECS: f64 = 3.0;
 
@@ -74,20 +82,33 @@ pub struct SortTracker {
 struct LiveTrack {
     face_id: FaceId,
     former_id: Option<FaceId>,
-    /// Whether it is a face seen before has been decided.
-    is_settled: bool,
+    past: Past,
     is_continuous: bool,
+    /// It was out of sight, and no look has agreed since: the face may be someone else's.
+    is_unproven: bool,
     state: TrackState,
     motion: BoxFilter,
-    /// The mean of its good looks, and how many these are.
+    /// The mean of its good looks, how many these are, and the sum of their qualities.
     look: Option<Embedding>,
     looks: u32,
+    worth: f32,
     doubted_since: Option<Stamp>,
     hits: u32,
     last_detection: Detection,
     observation: Option<usize>,
     first_seen: Stamp,
     last_seen: Stamp,
+}
+
+/// Whether a face is one that was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    /// Not known yet.
+    Open,
+    /// Its first good looks resembled nobody who is gone; it need not wait for more.
+    Unlike,
+    /// It was known again.
+    Resumed,
 }
 
 /// A gone face that a new one may be.
@@ -137,7 +158,8 @@ impl SortTracker {
             for (col, observation) in seen.iter().enumerate().filter(|(col, _)| !pairing.taken[*col]) {
                 let overlap = grown_overlap(&expected, &observation.detection.bbox, grow);
                 let cosine = self.likeness(&self.tracks[track], observation);
-                if overlap >= MIN_OVERLAP && !self.contradicts(cosine) {
+                let is_another = self.contradicts(cosine) || self.is_somebody_else(&self.tracks[track], observation);
+                if overlap >= MIN_OVERLAP && !is_another {
                     costs.allow(row, col, 1.0 - f64::from(overlap) + self.unlikeness(cosine));
                 }
             }
@@ -176,8 +198,10 @@ impl SortTracker {
                 continue;
             }
             let expected = track.motion.bbox();
-            let in_place =
-                |col: &usize| !pairing.taken[*col] && expected.iou(&seen[*col].detection.bbox) >= SAME_PLACE_OVERLAP;
+            let in_place = |col: &usize| {
+                let is_free = !pairing.taken[*col] && !self.is_somebody_else(track, seen[*col]);
+                is_free && expected.iou(&seen[*col].detection.bbox) >= SAME_PLACE_OVERLAP
+            };
             if let Some(col) = (0..seen.len()).find(in_place) {
                 pairing.of_track[index] = Some(col);
                 pairing.taken[col] = true;
@@ -199,6 +223,17 @@ impl SortTracker {
         }
     }
 
+    /// Whether what comes out from where a face was hidden looks more like another that is out of sight.
+    fn is_somebody_else(&self, track: &LiveTrack, observation: &Observation) -> bool {
+        let may_be_another = track.is_unproven || track.observation.is_none();
+        let (Some(similarity), true) = (&self.similarity, may_be_another) else { return false };
+        let (Some(look), Some(own)) = (good_look(observation), self.likeness(track, observation)) else { return false };
+        let coasting = self.tracks.iter().filter(|other| other.observation.is_none() && other.face_id != track.face_id);
+        let others = self.gone.iter().map(|gone| &gone.look).chain(coasting.filter_map(|other| other.look.as_ref()));
+        let best = others.filter_map(|other| other.cosine(look).ok()).fold(-1.0, f32::max);
+        best >= similarity.threshold && best > own + similarity.min_margin
+    }
+
     fn unlikeness(&self, cosine: Option<f32>) -> f64 {
         match (&self.similarity, cosine) {
             (Some(similarity), Some(cosine)) => 1.0 - similarity.probability(cosine),
@@ -207,15 +242,32 @@ impl SortTracker {
     }
 
     /// Pairs tracks with detections, the surest ways first.
-    fn pair(&self, stamp: Stamp, seen: &[&Observation]) -> Pairing {
+    fn pair(&self, stamp: Stamp, secs: f64, seen: &[&Observation]) -> Pairing {
         let mut pairing = Pairing { of_track: vec![None; self.tracks.len()], taken: vec![false; seen.len()] };
         // A coasting box must not take the detection of a face that has been in view all along.
         self.pair_by_overlap(seen, &mut pairing, NEAR, |track| track.state == TrackState::Confirmed);
         self.pair_by_look(seen, &mut pairing);
         self.pair_by_overlap(seen, &mut pairing, NEAR, |track| track.state != TrackState::Confirmed);
         self.pair_by_overlap(seen, &mut pairing, FAR, |_| true);
+        if secs > USUAL_STEP_SECS {
+            // The camera stalled: who was in view moved on by more than usual.
+            let reach = FAR + REACH_PER_SEC * (secs.min(1.0) - USUAL_STEP_SECS) as f32;
+            self.pair_by_overlap(seen, &mut pairing, reach, |track| track.observation.is_some());
+        }
         self.pair_in_doubt(stamp, seen, &mut pairing);
         pairing
+    }
+
+    /// Whether a track's face is surely the one it was: it is where it was led, or near, with nobody else about.
+    fn is_continued(&self, index: usize, seen: &[&Observation], pairing: &Pairing) -> bool {
+        let Some(col) = pairing.of_track[index] else { return true };
+        let (expected, here) = (self.tracks[index].motion.bbox(), &seen[col].detection.bbox);
+        let overlap = expected.iou(here);
+        let is_near = |bbox: &BBox<ImagePx>| grown_overlap(bbox, here, FAR) > 0.0;
+        let mut others = self.tracks.iter().enumerate().filter(|(other, _)| *other != index);
+        let is_alone = !others.any(|(_, other)| is_near(&other.motion.bbox()))
+            && !seen.iter().enumerate().any(|(other, face)| other != col && is_near(&face.detection.bbox));
+        overlap >= SURE_OVERLAP || (is_alone && overlap >= ALONE_OVERLAP)
     }
 
     /// Not seen for so long that it is over, whatever comes next: after a gap between frames (a
@@ -250,9 +302,12 @@ impl SortTracker {
         }
         for index in 0..self.tracks.len() {
             let track = &self.tracks[index];
-            if track.is_new() && track.looks >= LOOKS_TO_COMPARE {
-                let best = self.best_of_gone(track, &similarity).map_or(-1.0, |best| best.cosine);
-                self.tracks[index].is_settled = best < similarity.threshold - SURELY_ANOTHER;
+            if track.past != Past::Open || !track.is_new() || track.looks < LOOKS_TO_COMPARE {
+                continue;
+            }
+            let best = self.best_of_gone(track, &similarity).map_or(-1.0, |best| best.cosine);
+            if best < similarity.threshold - SURELY_ANOTHER {
+                self.tracks[index].past = Past::Unlike;
             }
         }
     }
@@ -288,15 +343,15 @@ impl SortTracker {
 
     /// The new track becomes the face that was gone.
     fn resume(&mut self, index: usize, face_id: FaceId) {
-        let remembered = self.gone.take(face_id).map(|gone| gone.look);
-        let coasting = self.tracks.iter().find(|track| track.face_id == face_id).and_then(|track| track.look.clone());
+        let coasting = || self.tracks.iter().find(|track| track.face_id == face_id).and_then(LiveTrack::gone);
+        let old = self.gone.take(face_id).or_else(coasting);
         let track = &mut self.tracks[index];
         track.former_id = Some(track.face_id);
         track.face_id = face_id;
-        track.is_settled = true;
+        track.past = Past::Resumed;
         track.state = TrackState::Confirmed;
-        if let (Some(old), Some(new)) = (remembered.or(coasting), &track.look) {
-            track.look = mixed(&old, new, 0.5);
+        if let Some(old) = old {
+            track.recall(&old);
         }
         let at = (track.first_seen, track.former_id);
         self.tracks.retain(|track| track.face_id != face_id || (track.first_seen, track.former_id) == at);
@@ -309,9 +364,10 @@ impl SortTracker {
             if track.observation.is_none() || !track.is_established(&self.config) {
                 continue;
             }
+            let hold_secs = if track.looks == 0 { BLIND_HOLD_SECS } else { HOLD_SECS };
             let may_be_known = self.similarity.is_some()
-                && !track.is_settled
-                && track.secs_in_view() < HOLD_SECS
+                && track.past == Past::Open
+                && track.secs_in_view() < hold_secs
                 && self.gone_before(track).next().is_some();
             if track.state != TrackState::Tentative || !may_be_known {
                 self.tracks[index].state = TrackState::Confirmed;
@@ -353,12 +409,17 @@ impl Tracker for SortTracker {
         }
         let order = canonical_order(seen, self.config.max_faces as usize);
         let in_order: Vec<_> = order.iter().map(|&index| &seen[index]).collect();
-        let pairing = self.pair(stamp, &in_order);
+        let pairing = self.pair(stamp, secs, &in_order);
 
         let similarity = self.similarity.as_ref();
-        for (track, col) in self.tracks.iter_mut().zip(&pairing.of_track) {
+        let is_sure: Vec<bool> =
+            (0..self.tracks.len()).map(|index| self.is_continued(index, &in_order, &pairing)).collect();
+        for ((track, col), is_sure) in self.tracks.iter_mut().zip(&pairing.of_track).zip(is_sure) {
             match col {
-                Some(col) => track.see(stamp, order[*col], in_order[*col], similarity),
+                Some(col) => {
+                    track.is_continuous = is_sure;
+                    track.see(stamp, order[*col], in_order[*col], similarity);
+                }
                 None => track.miss(),
             }
         }
@@ -393,11 +454,13 @@ impl LiveTrack {
         Self {
             face_id,
             former_id: None,
-            is_settled: false,
+            past: Past::Open,
             is_continuous: true,
+            is_unproven: false,
             state: TrackState::Tentative,
             motion: BoxFilter::new(&observation.detection.bbox),
             looks: u32::from(look.is_some()),
+            worth: observation.quality,
             look,
             doubted_since: None,
             hits: 1,
@@ -410,7 +473,7 @@ impl LiveTrack {
 
     /// Takes a detection as the next sight of this face.
     fn see(&mut self, stamp: Stamp, index: usize, observation: &Observation, similarity: Option<&Similarity>) {
-        self.is_continuous = self.motion.bbox().iou(&observation.detection.bbox) >= SURE_OVERLAP;
+        self.is_unproven |= self.observation.is_none();
         self.motion.update(&observation.detection.bbox);
         self.last_detection = observation.detection;
         self.observation = Some(index);
@@ -439,36 +502,60 @@ impl LiveTrack {
 
     /// Whether it may still turn out to be a face seen before.
     fn is_new(&self) -> bool {
-        !self.is_settled && self.observation.is_some() && self.secs_in_view() <= RECALL_SECS
+        self.past != Past::Resumed && self.observation.is_some() && self.secs_in_view() <= RECALL_SECS
     }
 
     /// What is remembered of it once it is gone.
     fn gone(&self) -> Option<Gone> {
         let is_known = self.state != TrackState::Tentative && self.looks >= LOOKS_TO_COMPARE;
         let look = self.look.clone().filter(|_| is_known)?;
-        let (first_seen, last_seen) = (self.first_seen, self.last_seen);
-        Some(Gone { face_id: self.face_id, look, bbox: self.last_detection.bbox, first_seen, last_seen })
+        Some(Gone {
+            face_id: self.face_id,
+            look,
+            looks: self.looks,
+            worth: self.worth,
+            bbox: self.last_detection.bbox,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+        })
+    }
+
+    /// Adds what was remembered of this face: it is not forgotten again for a poor look at its return.
+    fn recall(&mut self, old: &Gone) {
+        let share = (old.worth / (old.worth + self.worth)).min(MEMORY);
+        self.look = self.look.as_ref().and_then(|new| mixed(&old.look, new, share)).or_else(|| Some(old.look.clone()));
+        self.looks = self.looks.saturating_add(old.looks);
+        self.worth += old.worth;
     }
 
     /// Mixes a look into the mean, unless it shows someone else.
     fn learn(&mut self, observation: &Observation, similarity: &Similarity) {
         let Some(look) = good_look(observation) else { return };
         let Some(mean) = self.look.as_ref().filter(|mean| mean.model() == look.model()) else {
-            self.look = Some(look.clone());
-            self.looks = 1;
-            return;
+            return self.begin_with(look, observation.quality);
         };
-        if mean.cosine(look).is_ok_and(|cosine| cosine < similarity.contradiction()) {
+        let Ok(cosine) = mean.cosine(look) else { return };
+        if cosine < similarity.contradiction() {
+            // First glimpses may be of another, or of nothing.
+            if observation.quality > self.worth {
+                return self.begin_with(look, observation.quality);
+            }
             self.doubted_since.get_or_insert(self.last_seen);
             return;
         }
         self.doubted_since = None;
+        self.is_unproven = false;
         self.looks = self.looks.saturating_add(1);
+        self.worth += observation.quality;
         // The first look may be a poor one: it must not weigh for longer than the others.
         let weight = (1.0 - 1.0 / self.looks as f32).min(MEMORY);
         if let Some(mixed) = mixed(mean, look, weight) {
             self.look = Some(mixed);
         }
+    }
+
+    fn begin_with(&mut self, look: &Embedding, quality: f32) {
+        (self.look, self.looks, self.worth) = (Some(look.clone()), 1, quality);
     }
 
     fn report(&self) -> Track {

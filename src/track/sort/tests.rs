@@ -132,6 +132,19 @@ fn a_jump_of_more_than_a_width_keeps_the_id_and_a_larger_one_does_not() {
 }
 
 #[test]
+fn a_stall_of_the_camera_widens_the_reach() {
+    for (gap, kept) in [(0.2, false), (0.8, true)] {
+        let mut scene = Scene::new();
+        for frame in 0..5_u8 {
+            scene.at(0.1 * f64::from(frame), &[face(100.0)]);
+        }
+        // 1.9 widths farther.
+        scene.at(0.4 + gap, &[face(195.0)]);
+        assert_eq!(scene.owner(0) == FaceId::from_counter(0), kept, "after {gap} s");
+    }
+}
+
+#[test]
 fn a_far_face_in_the_place_of_a_near_one_is_another() {
     let mut scene = Scene::new();
     let near = observation(BBox::from_centre(100.0, 100.0, 100.0, 120.0), None);
@@ -246,6 +259,37 @@ fn a_few_bad_looks_do_not_split_a_track_but_a_replaced_face_does() {
     let replaced = [1; 25].map(|who| show(&mut scene, who));
     assert_ne!(replaced[17], id);
     assert_eq!(replaced[24], replaced[17], "and then it stays with the new face");
+}
+
+#[test]
+fn who_comes_out_from_where_another_hid_keeps_their_own_id() {
+    // Half hidden, person 1 looks somewhat like person 0, who went behind the column where person 1 is.
+    let coming_out = || observation(BBox::from_centre(104.0, 200.0, 50.0, 60.0), Some(mixed(&[(0, 0.5), (1, 0.7)], 9)));
+    for both_known in [true, false] {
+        let mut scene = Scene::new();
+        let other = if both_known { 1 } else { 2 };
+        scene.show(0.0, 1.0, &[face_of(0, 300.0), face_of(other, 100.0)]);
+        let (hidden, first) = (scene.owner(0), scene.owner(1));
+        scene.show(1.1, 4.0, &[face_of(0, 300.0)]);
+        for step in 0..20_u8 {
+            scene.at(4.1 + 0.1 * f64::from(step), &[face_of(0, 300.0 - 10.0 * f32::from(step))]);
+        }
+        scene.show(6.1, 6.5, &[]);
+        scene.show(6.6, 7.4, &[coming_out()]);
+        // Nobody else is known who fits: then it is who went in.
+        assert_eq!(scene.owner(0), if both_known { first } else { hidden });
+    }
+}
+
+#[test]
+fn a_first_glimpse_of_another_does_not_stick() {
+    let mut scene = Scene::new();
+    let mut glimpse = face_of(1, 100.0);
+    glimpse.quality = 0.35;
+    scene.at(0.0, &[glimpse]);
+    let id = scene.owner(0);
+    scene.show(0.1, 3.0, &[face_of(0, 100.0)]);
+    assert_eq!(scene.owner(0), id);
 }
 
 #[test]
@@ -413,6 +457,30 @@ fn who_comes_back_gets_the_old_id_from_the_first_moment_and_a_stranger_a_new_one
 }
 
 #[test]
+fn poor_looks_at_first_do_not_make_a_returning_face_another_for_good() {
+    let mut scene = Scene::new();
+    scene.show(0.0, 2.0, &[face_of(0, 100.0)]);
+    let id = scene.owner(0);
+    scene.show(2.1, 8.0, &[]);
+    let at = |cosine| observation(BBox::from_centre(400.0, 200.0, 50.0, 60.0), Some(look_at(0, cosine)));
+    scene.show(8.1, 8.4, &[at(0.35)]);
+    assert!(scene.published().iter().all(|published| *published != id) && !scene.published().is_empty());
+    scene.show(8.5, 9.5, &[at(1.0)]);
+    assert_eq!(scene.owner(0), id);
+}
+
+#[test]
+fn a_face_without_a_good_look_waits_a_second_while_someone_is_gone() {
+    let mut scene = Scene::new();
+    scene.show(0.0, 2.0, &[face_of(0, 100.0)]);
+    scene.show(2.1, 8.0, &[]);
+    scene.show(8.1, 8.9, &[face(400.0)]);
+    assert!(scene.published().is_empty());
+    scene.show(9.0, 9.2, &[face(400.0)]);
+    assert_eq!(scene.published().len(), 1, "and no longer");
+}
+
+#[test]
 fn a_return_is_reported_once_with_the_id_it_replaces() {
     let mut scene = Scene::new();
     scene.show(0.0, 2.0, &[face_of(0, 100.0)]);
@@ -437,6 +505,22 @@ fn a_coasting_face_is_known_again_elsewhere_and_its_track_is_not_there_twice() {
     scene.at(2.2, &[face(600.0)]);
     scene.show(2.3, 3.0, &[face_of(0, 600.0)]);
     assert_eq!((scene.owner(0), scene.tracks.len()), (id, 1));
+}
+
+#[test]
+fn a_short_return_does_not_wear_out_what_is_remembered() {
+    let mut scene = Scene::new();
+    scene.show(0.0, 2.0, &[face_of(0, 100.0)]);
+    let id = scene.owner(0);
+    scene.show(2.1, 8.0, &[]);
+    // Half hidden, with one look that is like and others that say little.
+    let at = |cosine| observation(BBox::from_centre(100.0, 200.0, 50.0, 60.0), Some(look_at(0, cosine)));
+    scene.at(8.1, &[at(0.7)]);
+    assert_eq!(scene.owner(0), id);
+    scene.at(8.2, &[at(0.4)]);
+    scene.show(8.3, 16.0, &[]);
+    scene.show(16.1, 17.0, &[face_of(0, 500.0)]);
+    assert_eq!(scene.owner(0), id);
 }
 
 #[test]
