@@ -20,7 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / "target/peer"
 PACKAGES = ["onnxruntime==1.23.2", "opencv-python-headless==4.12.0.88", "numpy==2.2.6"]
-DETECTORS = {"yunet": "yunet-n-640", "yunet-opencv": "yunet-n-640", "mtcnn": "mtcnn"}
+# OpenCV pads to multiples of 32 and no further, as our yunet-n-dynamic does.
+DETECTORS = {"yunet": "yunet-n-640", "yunet-opencv": "yunet-n-dynamic", "mtcnn": "mtcnn"}
 
 
 def python():
