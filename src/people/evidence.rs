@@ -28,6 +28,9 @@ const HALF_LIFE_SECS: f64 = 10.0;
 const NAME: f64 = 4.595_119_850_134_59;
 /// Lead over the runner-up's log-odds that makes a name: 10 to 1.
 const LEAD: f64 = std::f64::consts::LN_10;
+/// Log-odds of a look that proves a name after the face was out of sight: 3 to 1. At the threshold itself, where
+/// a look is as likely another's, whoever resembles the person a little would inherit the name.
+const PROOF: f64 = 1.098_612_288_668_11;
 /// Clear contradictions in a row without which a name is never lost.
 const MIN_CONTRADICTIONS: u32 = 2;
 
@@ -153,7 +156,7 @@ impl Evidence {
     pub(super) fn proof(&self, quality: f32, candidates: &[Candidate], scale: &Scale) -> Option<bool> {
         let name = self.decided?;
         let cosine = similarity_to(name, candidates);
-        if quality >= MIN_QUALITY && cosine >= scale.threshold() {
+        if quality >= MIN_QUALITY && scale.log_odds(cosine) >= PROOF {
             return Some(true);
         }
         self.is_clear(quality, candidates, agreeing(candidates, scale), scale).then_some(false)

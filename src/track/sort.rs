@@ -60,6 +60,9 @@ const WORST: f64 = 1.0 - MIN_OVERLAP as f64 + NO_LOOK;
 const LOOKS_TO_COMPARE: u32 = 2;
 /// Distance below the threshold at which a face is surely another, so that no more looks are needed.
 const SURELY_ANOTHER: f32 = 0.15;
+/// Distance by which a look must be more like a face out of sight than like that of a track in view, to be that
+/// other face: one that went past in front.
+const SURELY_THE_OTHER: f32 = 0.2;
 /// Seconds that a new face is held back until its looks tell, while someone is gone who it could be: its id
 /// must not change once it is published.
 const HOLD_SECS: f64 = 0.6;
@@ -223,15 +226,16 @@ impl SortTracker {
         }
     }
 
-    /// Whether what comes out from where a face was hidden looks more like another that is out of sight.
+    /// Whether a look is more like another face that is out of sight than like the one of this track.
     fn is_somebody_else(&self, track: &LiveTrack, observation: &Observation) -> bool {
         let may_be_another = track.is_unproven || track.observation.is_none();
-        let (Some(similarity), true) = (&self.similarity, may_be_another) else { return false };
+        let Some(similarity) = &self.similarity else { return false };
+        let more = if may_be_another { similarity.min_margin } else { SURELY_THE_OTHER };
         let (Some(look), Some(own)) = (good_look(observation), self.likeness(track, observation)) else { return false };
         let coasting = self.tracks.iter().filter(|other| other.observation.is_none() && other.face_id != track.face_id);
         let others = self.gone.iter().map(|gone| &gone.look).chain(coasting.filter_map(|other| other.look.as_ref()));
         let best = others.filter_map(|other| other.cosine(look).ok()).fold(-1.0, f32::max);
-        best >= similarity.threshold && best > own + similarity.min_margin
+        best >= similarity.threshold && best > own + more
     }
 
     fn unlikeness(&self, cosine: Option<f32>) -> f64 {
