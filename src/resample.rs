@@ -124,8 +124,15 @@ impl Line<'_> {
         // The sum of a window of an image that is accepted fits 31 bits, which are faster to turn into floats.
         let value = |sum: u32, share: f32| sum as i32 as f32 * (share * self.scale) - self.shift;
         let targets = first.iter_mut().zip(second).zip(third);
+        // A detector's usual cases, a picture as it is and one of half its size, are loops without inner loops.
+        if sums.len() == 3 * self.columns.len() {
+            for (((a, b), c), pixel) in targets.zip(sums.as_chunks::<3>().0) {
+                let mean = |channel: usize| value(pixel[channel].into(), 1.0);
+                (*a, *b, *c) = (mean(0), mean(1), mean(2));
+            }
+            return;
+        }
         if sums.len() == 6 * self.columns.len() {
-            // Half the size, a detector's usual case: a loop without inner loops.
             for (((a, b), c), pair) in targets.zip(sums.as_chunks::<6>().0) {
                 let mean = |channel: usize| value(pair[channel].into() + pair[channel + 3].into(), 0.5);
                 (*a, *b, *c) = (mean(0), mean(1), mean(2));
@@ -169,6 +176,19 @@ mod tests {
             assert_eq!(values[2..4], [102.5, 104.5]);
             assert_eq!(values[blue * 2..blue * 2 + 2], [200.0, 200.0]);
         }
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_is_only_packed() {
+        let data: Vec<u8> = (0..4 * 2 * 3).collect();
+        let view = ImageView::new(4, 2, 12, ChannelOrder::Bgr, &data).unwrap();
+        let mut values = [0.0; 3 * 8];
+        let mut planes = Planes { values: &mut values, columns: 4, rows: 2 };
+        let input = Input { mean: 1.0, scale: 0.5, ..input(Colour::Bgr) };
+        Resampler::default().area(view, PixelRect::whole(view), (4, 2), &input, &mut planes);
+        let expected: Vec<f32> =
+            (0..3).flat_map(|channel| (0..8).map(move |i| ((3 * i + channel) as f32 - 1.0) * 0.5)).collect();
+        assert_eq!(*planes.values, *expected);
     }
 
     #[test]
