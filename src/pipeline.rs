@@ -280,7 +280,7 @@ impl Pipeline {
         let (identifier, gallery) = (&mut camera.identifier, self.gallery.memory());
         in_stage!("decide", identifier.decide(tracks, observations, gallery, &mut people, &mut self.events))?;
         camera.heads.look(head.lens, &mut people, &mut self.events);
-        self.sightings.take(&people, &self.events);
+        self.sightings.take(&people, &self.events, self.config.people.leave_secs);
         self.frame_seq += 1;
         Ok(self.people.insert(people))
     }
@@ -528,20 +528,4 @@ fn fit_to(points: &AlignmentPoints, alignment: &Alignment, max_residual: f32) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn routine_looks_are_spread_over_the_frames_and_everybody_has_a_turn() {
-        let at = |millis: i64| Stamp::from_nanos(millis * 1_000_000);
-        // Three faces, five times a second at 30 Hz: one per frame; all of them at 5 Hz, and after a pause.
-        assert_eq!([1.0 / 30.0, 0.2, 2.0].map(|secs| routine_share(3, 5.0, secs).min(3)), [1, 3, 3]);
-        // Stamps jitter: six faces need one per frame and not two.
-        assert_eq!((routine_share(6, 5.0, 0.0336), routine_share(0, 5.0, 0.0)), (1, 1));
-        let due = |millis| Urgency::Due { last_look: at(millis) };
-        let looks = vec![(due(40), 0), (due(20), 1), (Urgency::New, 2), (due(30), 3), (Urgency::New, 4)];
-        let mut chosen = Vec::new();
-        most_urgent(looks, 2, &mut chosen);
-        assert_eq!(chosen, [2, 4, 1, 3], "whoever is new, then those who waited longest");
-    }
-}
+mod tests;

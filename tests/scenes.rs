@@ -5,7 +5,10 @@
 //! `cargo test --release --test main scenes::thirty -- --ignored --nocapture` (about half an hour the
 //! first time: found faces and their looks are kept under `target/tmp`; a minute afterwards).
 //! `ROSTRO_SCENES_DETECTOR` chooses another detector than the open pack's, for example `yunet-2023mar`;
-//! `ROSTRO_SCENES` plays only so many of them.
+//! `ROSTRO_SCENES` plays only so many of them, `ROSTRO_SCENE` only the one of this seed.
+//!
+//! A return is asked about when the face was well visible (three quarters of it) for a second in one stay
+//! before and for a second after; a frame stands for a fifth of a second at most.
 
 use crate::support::{runtime, shared, skip};
 use rostro::assembly::load_pipeline;

@@ -154,3 +154,73 @@ fn advice(
 fn cosine(a: &Reference, b: &Reference) -> f32 {
     super::matrix::dot(a.look.unit(), b.look.unit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gallery::{NewPerson, StoredGallery};
+    use crate::testing::{look_at, mixed, similarity, tag};
+    use crate::time::Stamp;
+
+    fn reference(look: crate::embed::Embedding, quality: f32, source: &str) -> Reference {
+        Reference { look, quality, stamp: Stamp::default(), source: source.into() }
+    }
+
+    fn stored(gallery: &mut StoredGallery, kind: Kind, name: &str, references: &[Reference]) -> PersonId {
+        gallery.create(&NewPerson { kind, name: name.into(), ..NewPerson::default() }, references).unwrap()
+    }
+
+    fn advice_for(gallery: &StoredGallery, person: PersonId) -> Vec<String> {
+        examine(gallery.memory(), person, Some(&similarity())).unwrap().advice
+    }
+
+    #[test]
+    fn who_is_well_stored_needs_nothing_and_the_figures_are_theirs() {
+        let mut gallery = StoredGallery::in_memory(tag());
+        let looks = [8, 9, 10].map(|rest| reference(mixed(&[(0, 0.9)], rest), 0.8, "camera"));
+        let anna = stored(&mut gallery, Kind::Person, "Anna", &looks);
+        let bert = stored(&mut gallery, Kind::Person, "Bert", &[reference(look_at(1, 0.9), 0.9, "")]);
+        let health = examine(gallery.memory(), anna, Some(&similarity())).unwrap();
+        assert_eq!(
+            (health.references, health.name.as_str(), health.advice.len()),
+            (3, "Anna", 0),
+            "{:?}",
+            health.advice
+        );
+        assert!((health.quality - 0.8).abs() < 1e-6);
+        assert!((health.own_mean.unwrap() - 0.81).abs() < 1e-5 && (health.own_least.unwrap() - 0.81).abs() < 1e-5);
+        let nearest = health.nearest.unwrap();
+        assert_eq!((nearest.person_id, nearest.name.as_str()), (bert.to_string(), "Bert"));
+        let unknown = PersonId::from_counter(77);
+        assert_eq!(examine(gallery.memory(), unknown, None), Err(GalleryError::UnknownPerson(unknown)));
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_told_with_what_to_do() {
+        let mut gallery = StoredGallery::in_memory(tag());
+        let looks = |who: usize| [8, 9, 10].map(|rest| reference(mixed(&[(who, 0.9)], rest), 0.8, "camera")).to_vec();
+        let anna = stored(&mut gallery, Kind::Person, "Anna", &looks(0));
+        let twin = stored(&mut gallery, Kind::Person, "Anne", &looks(0));
+        let advice = advice_for(&gallery, anna).join("; ");
+        assert!(advice.contains("Anne") && advice.contains("merge") && advice.contains(twin.as_str()), "{advice}");
+
+        let mut mistaken = looks(1);
+        mistaken.push(reference(look_at(2, 0.9), 0.8, "group.jpg"));
+        let bert = stored(&mut gallery, Kind::Person, "Bert", &mistaken);
+        let advice = advice_for(&gallery, bert).join("; ");
+        assert!(advice.starts_with("group.jpg does not look like the others"), "{advice}");
+
+        let poor = [reference(look_at(3, 0.9), 0.2, "")];
+        let nameless = stored(&mut gallery, Kind::Person, "", &poor);
+        let advice = advice_for(&gallery, nameless);
+        assert_eq!(advice.len(), 3, "{advice:?}");
+        for (line, words) in advice.iter().zip(["only 1 look:", "poor looks (quality 0.20)", "no name"]) {
+            assert!(line.starts_with(words), "{line}");
+        }
+        // A stranger needs no name, and a poster nothing at all.
+        let stranger = stored(&mut gallery, Kind::Stranger, "", &poor);
+        assert!(!advice_for(&gallery, stranger).iter().any(|line| line.contains("no name")));
+        let poster = stored(&mut gallery, Kind::Negative, "", &[reference(look_at(5, 0.9), 0.2, "")]);
+        assert_eq!(advice_for(&gallery, poster), Vec::<String>::new());
+    }
+}

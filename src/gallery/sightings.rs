@@ -26,17 +26,22 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    /// Takes what one frame showed.
-    pub fn take(&mut self, frame: &People, events: &[PersonEvent]) {
+    /// Takes what one frame showed. Who comes before another camera within `leave_secs` is on the same visit.
+    pub fn take(&mut self, frame: &People, events: &[PersonEvent], leave_secs: f64) {
+        let is_here = |(sighting, _): &(Sighting, Option<Stamp>)| {
+            (0.0..leave_secs).contains(&frame.stamp.secs_since(sighting.last_seen))
+        };
+        let is_visit =
+            |event: &&PersonEvent| matches!(event.kind, EventKind::PersonIdentified | EventKind::PersonReturned);
+        let visitors = events.iter().filter(is_visit).filter_map(|event| event.person_id);
+        let arrived: Vec<PersonId> = visitors.filter(|person| !self.people.get(person).is_some_and(is_here)).collect();
         for person in frame.people.iter().filter(|person| person.observed) {
             let Some(person_id) = person.identity.person_id else { continue };
             let nothing = Sighting { last_seen: frame.stamp, encounters: 0 };
             let (sighting, _) = self.people.entry(person_id).or_insert((nothing, None));
             sighting.last_seen = sighting.last_seen.max(frame.stamp);
         }
-        let is_visit =
-            |event: &&PersonEvent| matches!(event.kind, EventKind::PersonIdentified | EventKind::PersonReturned);
-        for person_id in events.iter().filter(is_visit).filter_map(|event| event.person_id) {
+        for person_id in arrived {
             if let Some((sighting, _)) = self.people.get_mut(&person_id) {
                 sighting.encounters += 1;
             }

@@ -15,7 +15,7 @@ use std::path::Path;
 /// Seconds between looks for strangers whose time is over.
 const EXPIRY_SECS: f64 = 10.0;
 /// Strangers remembered at a time.
-const MOST_STRANGERS: usize = 50;
+pub(super) const MOST_STRANGERS: usize = 50;
 /// Face ids set aside at a time.
 const FACES_RESERVED: u64 = 1000;
 

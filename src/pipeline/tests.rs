@@ -1,0 +1,213 @@
+use super::*;
+use crate::config::AutoEnrol;
+use crate::gallery::{Kind, Reference};
+use crate::geometry::BBox;
+use crate::ids::{FaceId, PersonId};
+use crate::people::{EventKind, IdentityState, Person};
+use crate::testing::{look_at, observation, similarity, tag};
+use std::collections::BTreeSet;
+
+/// Faces are handed over as found and measured: neither network is ever asked.
+struct NoNetwork(ModelTag);
+
+impl FaceDetector for NoNetwork {
+    fn detect(&mut self, _: ImageView<'_>, out: &mut Vec<Detection>) -> Result<(), InferenceError> {
+        out.clear();
+        Ok(())
+    }
+}
+
+impl FaceEmbedder for NoNetwork {
+    fn model(&self) -> &ModelTag {
+        &self.0
+    }
+
+    fn embed(&mut self, _: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
+        out.clear();
+        Ok(())
+    }
+}
+
+/// A robot with two cameras and a gallery in memory.
+struct Robot {
+    line: Pipeline,
+    now: Stamp,
+    events: Vec<PersonEvent>,
+}
+
+/// Who is seen, by the number of the person, and where.
+type Sight = (usize, f32);
+
+impl Robot {
+    fn new(auto_enrol: AutoEnrol) -> Self {
+        let mut config = Config::default();
+        config.identity.auto_enrol = auto_enrol;
+        let embedder = Box::new(NoNetwork(tag()));
+        let alignment = Alignment { size: 112, templates: BTreeMap::new() };
+        let stages = Stages {
+            detector: Box::new(NoNetwork(tag())),
+            landmarks: None,
+            embedding: Some(EmbeddingStage { embedder, alignment, similarity: similarity() }),
+            emotion: None,
+        };
+        let now = Stamp::default().plus_secs(1e9);
+        Self { line: Pipeline::new(config, stages), now, events: Vec::new() }
+    }
+
+    /// What one camera shows; the looks are alike as those at one person are.
+    fn see(&mut self, camera: &str, sights: &[Sight]) -> Vec<Person> {
+        let faces: Vec<_> = sights.iter().map(|&(who, x)| face(who, x)).collect();
+        let camera = CameraId::new(camera).unwrap();
+        let head = FrameHead { camera: &camera, stamp: self.now, frame_id: "", size: (640, 480), lens: None };
+        let people = self.line.process_measured(&head, &faces).unwrap().people.clone();
+        self.events.extend_from_slice(self.line.events());
+        people
+    }
+
+    /// Both cameras see their people for a while; what they said last.
+    fn watch(&mut self, secs: f64, left: &[Sight], right: &[Sight]) -> [Vec<Person>; 2] {
+        let mut said = [Vec::new(), Vec::new()];
+        for _ in 0..(secs * 10.0).round() as u32 {
+            self.now = self.now.plus_secs(0.1);
+            said = [self.see("left", left), self.see("right", right)];
+            self.line.settle(self.now);
+            self.events.extend(self.line.take_events());
+        }
+        said
+    }
+
+    fn enrol(&mut self, name: &str, who: usize) -> PersonId {
+        let looks = [0.9, 0.85].map(|cosine| Reference {
+            look: look_at(who, cosine),
+            quality: 0.8,
+            stamp: self.now,
+            source: String::new(),
+        });
+        self.line.enrol_looks(&EnrolAs { name: name.into(), ..EnrolAs::default() }, &looks).unwrap().person_id
+    }
+
+    fn created(&mut self) -> usize {
+        let events = std::mem::take(&mut self.events);
+        events.iter().filter(|event| event.kind == EventKind::PersonCreated).count()
+    }
+}
+
+/// A face 85 px wide, its eyes 34 px apart.
+fn face(who: usize, x: f32) -> Observation {
+    observation(BBox::from_centre(x, 240.0, 85.0, 100.0), Some(look_at(who, 0.9)))
+}
+
+fn ids(people: &[Person]) -> Vec<Option<PersonId>> {
+    people.iter().map(|person| person.identity.person_id).collect()
+}
+
+#[test]
+fn two_cameras_that_see_one_person_report_one_person() {
+    let mut robot = Robot::new(AutoEnrol::Off);
+    let anna = robot.enrol("Anna", 0);
+    let [left, right] = robot.watch(2.0, &[(0, 100.0), (1, 400.0)], &[(0, 300.0)]);
+    assert_eq!((ids(&left), ids(&right)), (vec![Some(anna), None], vec![Some(anna)]));
+    let named: Vec<_> = left.iter().chain(&right).filter_map(|person| person.identity.name.as_deref()).collect();
+    assert_eq!(named, ["Anna", "Anna"]);
+    // Two faces, two ids: each camera follows its own, and no id means two of them.
+    let faces: BTreeSet<FaceId> = left.iter().chain(&right).map(|person| person.face_id).collect();
+    assert_eq!(faces.len(), 3);
+    let visits = robot.line.list()[0].encounters;
+    assert_eq!((robot.line.gallery().people().count(), visits), (1, 1), "one person, one visit");
+}
+
+#[test]
+fn a_stranger_before_two_cameras_is_remembered_once_and_known_by_both() {
+    let mut robot = Robot::new(AutoEnrol::Session);
+    let [left, right] = robot.watch(5.0, &[(3, 100.0)], &[(3, 300.0)]);
+    assert_eq!(robot.created(), 1);
+    let stranger = ids(&left)[0].unwrap();
+    assert_eq!((ids(&left), ids(&right)), (vec![Some(stranger)], vec![Some(stranger)]));
+    assert!(left.iter().chain(&right).all(|person| person.identity.state == IdentityState::Anonymous));
+    // Gone for longer than a face is remembered, and still the same person, before the other camera too.
+    robot.watch(1.0, &[], &[]);
+    robot.now = robot.now.plus_secs(1000.0);
+    let [_, right] = robot.watch(3.0, &[], &[(3, 500.0)]);
+    assert_eq!((ids(&right), robot.created()), (vec![Some(stranger)], 0));
+}
+
+#[test]
+fn strangers_are_remembered_only_when_asked_and_only_as_long_as_allowed() {
+    let mut robot = Robot::new(AutoEnrol::Off);
+    let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    assert_eq!((ids(&left), robot.line.list().len()), (vec![None], 0));
+
+    let mut robot = Robot::new(AutoEnrol::Permanent);
+    robot.enrol("Anna", 0);
+    robot.watch(5.0, &[(3, 100.0), (0, 400.0)], &[]);
+    let people = robot.line.list();
+    let stranger = people.iter().find(|record| record.kind == Kind::Stranger).unwrap();
+    let (hours, left_secs) = (24.0, stranger.expires.unwrap().secs_since(robot.now));
+    assert!(left_secs <= hours * 3600.0 && left_secs > hours * 3600.0 - 60.0, "{left_secs}");
+    // A day later only who has a name is still known.
+    robot.now = robot.now.plus_secs(hours * 3600.0 + 1.0);
+    robot.watch(1.0, &[], &[]);
+    let left: Vec<_> = robot.line.list().into_iter().map(|record| record.name).collect();
+    assert_eq!(left, [Some("Anna".to_owned())]);
+}
+
+#[test]
+fn no_more_than_fifty_strangers_are_remembered() {
+    let mut robot = Robot::new(AutoEnrol::Session);
+    for _ in 0..super::upkeep::MOST_STRANGERS {
+        let look = Reference { look: look_at(7, 0.5), quality: 0.8, stamp: robot.now, source: String::new() };
+        robot.line.gallery.remember(&[look]).unwrap();
+    }
+    robot.watch(5.0, &[(3, 100.0)], &[]);
+    assert_eq!((robot.created(), robot.line.list().len()), (0, super::upkeep::MOST_STRANGERS));
+}
+
+#[test]
+fn who_was_forgotten_is_not_learnt_again_in_this_run() {
+    let mut robot = Robot::new(AutoEnrol::Session);
+    let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    let stranger = ids(&left)[0].unwrap();
+    let receipt = robot.line.forget(stranger).unwrap().lines();
+    assert!(receipt.contains(&"tracks: 1".to_owned()), "{receipt:?}");
+    robot.created();
+    // Here, before the other camera, and after a long absence: nobody.
+    let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    let [_, right] = robot.watch(5.0, &[], &[(3, 300.0)]);
+    robot.now = robot.now.plus_secs(1000.0);
+    let [later, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    assert_eq!((ids(&left), ids(&right), ids(&later)), (vec![None], vec![None], vec![None]));
+    assert_eq!((robot.created(), robot.line.list().len()), (0, 0));
+    // Somebody else is learnt as before.
+    robot.watch(5.0, &[(4, 100.0)], &[]);
+    assert_eq!(robot.created(), 1);
+    // Who asks to be known again is.
+    let again = robot.enrol("Carl", 3);
+    let [_, right] = robot.watch(2.0, &[], &[(3, 500.0)]);
+    assert_eq!(ids(&right), [Some(again)]);
+    assert_ne!(again, stranger, "an id is never given twice");
+}
+
+#[test]
+fn a_face_that_resembles_a_poster_is_never_learnt() {
+    let mut robot = Robot::new(AutoEnrol::Session);
+    let poster = EnrolAs { not_a_person: true, ..EnrolAs::default() };
+    let look = Reference { look: look_at(3, 0.9), quality: 0.8, stamp: robot.now, source: String::new() };
+    robot.line.enrol_looks(&poster, &[look]).unwrap();
+    robot.created();
+    let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    assert_eq!((ids(&left), robot.created()), (vec![None], 0));
+}
+
+#[test]
+fn routine_looks_are_spread_over_the_frames_and_everybody_has_a_turn() {
+    let at = |millis: i64| Stamp::from_nanos(millis * 1_000_000);
+    // Three faces, five times a second at 30 Hz: one per frame; all of them at 5 Hz, and after a pause.
+    assert_eq!([1.0 / 30.0, 0.2, 2.0].map(|secs| routine_share(3, 5.0, secs).min(3)), [1, 3, 3]);
+    // Stamps jitter: six faces need one per frame and not two.
+    assert_eq!((routine_share(6, 5.0, 0.0336), routine_share(0, 5.0, 0.0)), (1, 1));
+    let due = |millis| Urgency::Due { last_look: at(millis) };
+    let looks = vec![(due(40), 0), (due(20), 1), (Urgency::New, 2), (due(30), 3), (Urgency::New, 4)];
+    let mut chosen = Vec::new();
+    most_urgent(looks, 2, &mut chosen);
+    assert_eq!(chosen, [2, 4, 1, 3], "whoever is new, then those who waited longest");
+}
