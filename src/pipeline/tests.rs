@@ -193,7 +193,7 @@ fn a_face_that_resembles_a_poster_is_never_learnt() {
     let poster = EnrolAs { not_a_person: true, ..EnrolAs::default() };
     let look = Reference { look: look_at(3, 0.9), quality: 0.8, stamp: robot.now, source: String::new() };
     robot.line.enrol_looks(&poster, &[look]).unwrap();
-    robot.created();
+    robot.line.take_events();
     let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
     assert_eq!((ids(&left), robot.created()), (vec![None], 0));
 }
