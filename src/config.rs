@@ -394,7 +394,7 @@ impl Default for IdentityConfig {
             auto_enrol: AutoEnrol::Off,
             looks_per_frame: 8,
             target_fpir: 0.01,
-            min_inter_ocular_px: 16.0,
+            min_inter_ocular_px: 12.0,
         }
     }
 }

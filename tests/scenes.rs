@@ -3,7 +3,8 @@
 //!
 //! `cargo test` plays two short scenes at a low rate. All thirty, with their targets asserted:
 //! `cargo test --release --test main scenes::thirty -- --ignored --nocapture` (about half an hour the
-//! first time: found faces and their looks are kept under `target/tmp`; a minute afterwards).
+//! first time: found faces, their qualities and their looks are kept in `target/tmp/scenes`, to be deleted when any
+//! of that changes; a minute afterwards).
 //! `ROSTRO_SCENES_DETECTOR` chooses another detector than the open pack's, for example `yunet-2023mar`;
 //! `ROSTRO_SCENES` plays only so many of them, `ROSTRO_SCENE` only the one of this seed.
 //!

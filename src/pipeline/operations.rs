@@ -25,6 +25,9 @@ const DEFAULT_TIMEOUT_SECS: f64 = 10.0;
 const SECOND_FACE: f32 = 0.5;
 /// Least quality of a picture that is learned from.
 const MIN_PICTURE_QUALITY: f32 = 0.1;
+/// Least distance between the eyes of a face that is learned from a picture. A look of a smaller one helps to know
+/// a person again; one that is learned stays.
+const MIN_PICTURE_EYES_PX: f64 = 16.0;
 
 /// Learn a person from the looks at a face in view.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -106,7 +109,7 @@ pub enum OperationError {
     TooSmall {
         /// Between the eyes.
         actual_px: f32,
-        /// `identity.min_inter_ocular_px`.
+        /// 16, or `identity.min_inter_ocular_px` where that is more.
         least_px: f64,
     },
     /// A face, but turned or cut off.
@@ -269,7 +272,8 @@ impl Pipeline {
             return Err(OperationError::IdentityOff);
         }
         let look = the_face(self.examine(picture)?)?;
-        let (actual_px, least_px) = (look.detection.landmarks.inter_ocular(), self.config.identity.min_inter_ocular_px);
+        let actual_px = look.detection.landmarks.inter_ocular();
+        let least_px = self.config.identity.min_inter_ocular_px.max(MIN_PICTURE_EYES_PX);
         if f64::from(actual_px) < least_px {
             return Err(OperationError::TooSmall { actual_px, least_px });
         }
