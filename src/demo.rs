@@ -18,6 +18,7 @@ use crate::frame::{Decoder, Frame};
 use crate::people::{People, PersonEvent};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::replay::Line;
+use crate::time::Stamp;
 use report::Snapshot;
 use scene::FrameTruth;
 use score::{Score, Scorer};
@@ -74,7 +75,7 @@ impl Line for ScoredLine<'_> {
         Ok(people)
     }
 
-    fn events(&self) -> &[PersonEvent] {
-        self.pipeline.events()
+    fn settle(&mut self, now: Stamp) -> Vec<PersonEvent> {
+        Line::settle(&mut self.pipeline, now)
     }
 }

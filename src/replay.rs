@@ -41,8 +41,9 @@ pub trait Line {
     /// [`PipelineError`] when this frame cannot be processed; the next one can be.
     fn process(&mut self, frame: &Frame<'_>) -> Result<&People, PipelineError>;
 
-    /// What changed with the last processed frame.
-    fn events(&self) -> &[PersonEvent];
+    /// Does what waits between frames, such as remembering a stranger who stayed; returns what changed by it
+    /// and with the last processed frame. `now` is the frame's time.
+    fn settle(&mut self, now: Stamp) -> Vec<PersonEvent>;
 }
 
 impl Line for Pipeline {
@@ -50,8 +51,12 @@ impl Line for Pipeline {
         self.process(frame)
     }
 
-    fn events(&self) -> &[PersonEvent] {
-        self.events()
+    fn settle(&mut self, now: Stamp) -> Vec<PersonEvent> {
+        let mut events = self.events().to_vec();
+        // Nobody enrols from live looks in a replay.
+        let _ = self.settle(now);
+        events.extend(self.take_events());
+        events
     }
 }
 
@@ -118,7 +123,7 @@ fn step(
         }
     };
     summary.processed(&people);
-    outputs.write(frame, &people, line.events())
+    outputs.write(frame, &people, &line.settle(frame.stamp))
 }
 
 /// Whether this camera's stamps have gone backwards, as in a looping bag. The line itself says so and tracks

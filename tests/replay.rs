@@ -181,8 +181,8 @@ impl Line for StandIn {
         Ok(self.people.insert(people))
     }
 
-    fn events(&self) -> &[PersonEvent] {
-        &self.events
+    fn settle(&mut self, _: Stamp) -> Vec<PersonEvent> {
+        std::mem::take(&mut self.events)
     }
 }
 

@@ -42,8 +42,8 @@ impl Line for TimedLine<'_> {
         people
     }
 
-    fn events(&self) -> &[PersonEvent] {
-        self.line.events()
+    fn settle(&mut self, now: Stamp) -> Vec<PersonEvent> {
+        Line::settle(self.line, now)
     }
 }
 

@@ -223,7 +223,7 @@ impl<'a> Worker<'a> {
         let latency_nanos = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
         let people = People { displaced: taken.displaced, latency_nanos, ..people };
         self.summary.processed(&people);
-        self.outputs.write(&frame, &people, self.line.events())?;
+        self.outputs.write(&frame, &people, &self.line.settle(frame.stamp))?;
         Ok(FrameEnd::Processed)
     }
 }
@@ -273,8 +273,8 @@ mod tests {
             Ok(self.1.insert(testing::frame(frame.stamp.nanos(), Vec::new())))
         }
 
-        fn events(&self) -> &[PersonEvent] {
-            &[]
+        fn settle(&mut self, _: Stamp) -> Vec<PersonEvent> {
+            Vec::new()
         }
     }
 
