@@ -57,7 +57,7 @@ pub struct Node {
     /// Services and `/clock`, for as long as the node lives.
     _connections: Vec<Box<dyn Connection>>,
     /// Topics that come and go; while configured.
-    wishes: Option<Wishes>,
+    wishes: Option<[Wishes; 2]>,
     /// Topics that no other node may publish, and those that others do publish.
     exclusive: Vec<String>,
     warned_of_namesake: bool,
@@ -220,7 +220,7 @@ impl Node {
     /// What is to be done now and then: publishes diagnostics once a second, looks for another node of
     /// the same name.
     pub fn tick(&mut self, transport: &mut dyn Transport) {
-        if let Some(wishes) = &self.wishes {
+        for wishes in self.wishes.iter().flatten() {
             wishes.grant(transport);
         }
         let transport: &dyn Transport = transport;

@@ -208,6 +208,10 @@ fn latest_person(peer: &mut Peer, is_right: impl Fn(&Value) -> bool) -> Value {
     found.unwrap()
 }
 
+fn kinds_of(events: &[Value]) -> Vec<u64> {
+    events.iter().map(|event| event["type"].as_u64().unwrap()).collect()
+}
+
 #[test]
 fn people_are_enrolled_named_and_forgotten_through_services() {
     let Some((mut node, mut peer, folder)) = meet("node_services", "") else { return };
@@ -281,6 +285,14 @@ fn people_are_enrolled_named_and_forgotten_through_services() {
         forgotten["removed"].as_array().unwrap().iter().any(|line| line.as_str().unwrap().starts_with("references"))
     );
     assert_eq!(peer.call("/rostro/list_people", "ListPeople", json!({}))["people"], json!([]));
+    let mut kinds = kinds_of(&peer.take("/rostro/events"));
+    wait_until("late subscribers are told nothing of her", || {
+        peer.listen("/rostro/events", "PersonEvent", true);
+        rostro::runtime::sleep(std::time::Duration::from_secs(1));
+        let told = peer.take("/rostro/events");
+        kinds.extend(kinds_of(&told));
+        !told.iter().any(|event| event["name"] != "")
+    });
     peer.take("/rostro/people");
     let after = latest_person(&mut peer, |person| person["observed"] == true);
     assert_eq!((&after["name"], &after["person_id"]), (&json!(""), &json!("")));
@@ -298,7 +310,7 @@ fn people_are_enrolled_named_and_forgotten_through_services() {
     peer.call("/rostro/enable", "SetBool", json!({"data": true}));
     peer.call("/rostro/reset", "Empty", json!({}));
     latest_person(&mut peer, |person| person["observed"] == true);
-    let kinds: Vec<_> = peer.take("/rostro/events").iter().map(|event| event["type"].as_u64().unwrap()).collect();
+    kinds.extend(kinds_of(&peer.take("/rostro/events")));
     for kind in [
         messages::PersonEvent::PERSON_CREATED,
         messages::PersonEvent::PERSON_RENAMED,

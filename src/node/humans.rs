@@ -9,15 +9,20 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// A topic that was wished for, or why there is none.
-type Granted = (String, Result<Box<dyn Publisher>, TransportError>);
+pub(super) type Granted = (String, Result<Box<dyn Publisher>, TransportError>);
 
 /// Where ROS4HRI's messages go.
 pub(super) struct HumansTopics {
     /// `None` while a topic is wished for.
     topics: BTreeMap<String, Option<Topic>>,
+    wisher: Wisher,
+    has_warned: bool,
+}
+
+/// The side of the thread that perceives.
+pub(super) struct Wisher {
     wishes: Sender<ros4hri::Topic>,
     granted: Receiver<Granted>,
-    has_warned: bool,
 }
 
 /// The side of the transport.
@@ -26,11 +31,23 @@ pub(super) struct Wishes {
     grants: Sender<Granted>,
 }
 
-/// Topics on one side, the fulfilment of wishes on the other.
-pub(super) fn connected() -> (HumansTopics, Wishes) {
+/// Wishes on one side, their fulfilment on the other.
+pub(super) fn connected() -> (Wisher, Wishes) {
     let ((wishes, wished), (grants, granted)) = (channel(), channel());
-    let topics = HumansTopics { topics: BTreeMap::new(), wishes, granted, has_warned: false };
-    (topics, Wishes { wishes: wished, grants })
+    (Wisher { wishes, granted }, Wishes { wishes: wished, grants })
+}
+
+impl Wisher {
+    /// Asks for a topic.
+    pub(super) fn wish(&self, topic: ros4hri::Topic) {
+        // Nobody listens only when the node is being cleaned up.
+        let _ = self.wishes.send(topic);
+    }
+
+    /// What was granted since the last call.
+    pub(super) fn granted(&self) -> impl Iterator<Item = Granted> {
+        self.granted.try_iter()
+    }
 }
 
 impl Wishes {
@@ -45,13 +62,17 @@ impl Wishes {
 }
 
 impl HumansTopics {
+    pub(super) fn new(wisher: Wisher) -> Self {
+        Self { topics: BTreeMap::new(), wisher, has_warned: false }
+    }
+
     /// Takes a topic that is there from the beginning.
     pub(super) fn add(&mut self, name: String, topic: Topic) {
         self.topics.insert(name, Some(topic));
     }
 
     fn receive(&mut self) {
-        for (name, granted) in self.granted.try_iter() {
+        for (name, granted) in self.wisher.granted() {
             // One that was closed meanwhile is not wanted any more.
             let Some(topic) = self.topics.get_mut(&name) else { continue };
             match granted {
@@ -73,8 +94,7 @@ impl Sink for HumansTopics {
             return there.is_some();
         }
         self.topics.insert(topic.name.clone(), None);
-        // Nobody listens only when the node is being cleaned up.
-        let _ = self.wishes.send(topic.clone());
+        self.wisher.wish(topic.clone());
         false
     }
 

@@ -1,6 +1,6 @@
 //! What the node publishes about people.
 
-use super::humans::{self, HumansTopics, Wishes};
+use super::humans::{self, HumansTopics, Wisher, Wishes};
 use super::transport::{Publisher, Qos, Transport, TransportError};
 use crate::annotate::Annotator;
 use crate::config::{AnnotatedConfig, Config, OutputMode};
@@ -9,6 +9,7 @@ use crate::gallery::PersonRecord;
 use crate::ids::CameraId;
 use crate::people::{People, PersonEvent};
 use crate::ros4hri::{self, Humans, Settings};
+use crate::runtime;
 use crate::time::Stamp;
 use crate::wire::geometry::PoseStamped;
 use crate::wire::image::{CompressedImage, Header, RawImage};
@@ -16,15 +17,22 @@ use crate::wire::vision::Detection2DArray;
 use crate::wire::{self, Message, WireError, messages};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// Topics of every node: name, type, QoS. Those of annotated pictures are beside them, as they depend
 /// on the cameras.
 pub const TOPICS: [(&str, &str, Qos); 4] = [
     ("~/people", messages::People::TYPE, Qos::reliable(10)),
-    ("~/events", messages::PersonEvent::TYPE, Qos::latched(50)),
+    EVENTS,
     ("~/known_people", messages::KnownPeople::TYPE, Qos::latched(1)),
     ("~/primary_person_pose", PoseStamped::TYPE, Qos::reliable(1)),
 ];
+
+/// Subscribers that come late are told the latest.
+const EVENTS: (&str, &str, Qos) = ("~/events", messages::PersonEvent::TYPE, Qos::latched(50));
+
+/// How long subscribers have for the last event of a topic that is replaced.
+const LAST_EVENT: Duration = Duration::from_secs(1);
 
 /// Where `vision_msgs` is installed.
 const DETECTIONS: &str = "~/detections";
@@ -49,6 +57,10 @@ struct Pictures {
 pub(super) struct Outputs {
     people: Topic,
     events: Topic,
+    /// For events without a past, after somebody was forgotten.
+    events_anew: Wisher,
+    /// The topic with the past, until subscribers have had the time to take its last event.
+    events_before: Option<(Topic, Instant)>,
     known_people: Topic,
     primary_pose: Topic,
     detections: Option<Topic>,
@@ -71,7 +83,10 @@ pub fn picture_topics(camera: &CameraId, is_only: bool) -> (String, String) {
 }
 
 impl Outputs {
-    pub(super) fn advertise(transport: &mut dyn Transport, config: &Config) -> Result<(Self, Wishes), TransportError> {
+    pub(super) fn advertise(
+        transport: &mut dyn Transport,
+        config: &Config,
+    ) -> Result<(Self, [Wishes; 2]), TransportError> {
         let cameras = &config.cameras;
         let mut topic = |name: &str, type_name: &str, qos: Qos| -> Result<Topic, TransportError> {
             Ok(Topic::of(transport.advertise(name, type_name, qos)?))
@@ -89,10 +104,13 @@ impl Outputs {
             .inspect_err(|error| tracing::info!(%error, "no {DETECTIONS}: is vision_msgs installed?"))
             .ok();
         let (humans, wishes) = humans(transport, config);
+        let (events_anew, event_wishes) = humans::connected();
         let annotator = Annotator::new().inspect_err(|error| tracing::error!(%error, "no annotated pictures")).ok();
         let outputs = Self {
             people: people?,
             events: events?,
+            events_anew,
+            events_before: None,
             known_people: known_people?,
             primary_pose: primary_pose?,
             detections,
@@ -103,7 +121,7 @@ impl Outputs {
             decoder: Decoder::default(),
             message: Vec::new(),
         };
-        Ok((outputs, wishes))
+        Ok((outputs, [wishes, event_wishes]))
     }
 
     /// Everyone in one frame, to everyone who listens.
@@ -147,6 +165,25 @@ impl Outputs {
 
     pub(super) fn event(&mut self, event: &messages::PersonEvent) {
         self.events.send(event, &mut self.message);
+        if event.r#type == messages::PersonEvent::PERSON_FORGOTTEN {
+            // Late subscribers would still be told earlier events, with the name.
+            let (name, type_name, qos) = EVENTS;
+            self.events_anew.wish(ros4hri::Topic { name: name.to_owned(), type_name, qos });
+        }
+    }
+
+    /// Goes on with the topics that were offered since the last call, and ends those that were replaced.
+    pub(super) fn renew(&mut self) {
+        for (_, granted) in self.events_anew.granted() {
+            match granted {
+                Ok(publisher) => {
+                    let before = std::mem::replace(&mut self.events, Topic::of(publisher));
+                    self.events_before = Some((before, runtime::now()));
+                }
+                Err(error) => tracing::error!(%error, "late subscribers to events are still told who was forgotten"),
+            }
+        }
+        self.events_before.take_if(|(_, since)| since.elapsed() >= LAST_EVENT);
     }
 
     pub(super) fn known_people(&mut self, known: &[PersonRecord], now: Stamp) {
@@ -196,7 +233,8 @@ impl Outputs {
 
 /// The topics of ROS4HRI, as far as their packages are installed.
 fn humans(transport: &mut dyn Transport, config: &Config) -> (Option<(Humans, HumansTopics)>, Wishes) {
-    let (mut topics, wishes) = humans::connected();
+    let (wisher, wishes) = humans::connected();
+    let mut topics = HumansTopics::new(wisher);
     let mut settings = Settings::of(config);
     let mut humans = Humans::new(settings.clone());
     for ros4hri::Topic { name, type_name, qos } in humans.topics() {

@@ -226,6 +226,7 @@ impl Perception {
 
     /// Finishes enrolments, publishes what changed among the people we know.
     fn look_after_gallery(&mut self) {
+        self.outputs.renew();
         for (ticket, result) in self.line.settle(self.image_time()) {
             if let Some(answer) = self.enrolments.remove(&ticket) {
                 answer(super::services::enrolled(result));
