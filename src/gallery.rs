@@ -79,9 +79,6 @@ pub enum GalleryError {
     /// The file that keeps it cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The id, or one of its aliases, is taken.
-    #[error("{0} is in the gallery already; forget {0} first, or leave it")]
-    Exists(PersonId),
 }
 
 /// The people that can be recognised.

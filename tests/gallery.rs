@@ -7,6 +7,7 @@ use crate::support::{shared, skip};
 use rostro::gallery::{NewPerson, PortablePerson, Reference, StoredGallery};
 use rostro::time::Stamp;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -106,6 +107,56 @@ fn who_is_forgotten_is_a_stranger_again_and_no_byte_of_them_is_left() {
 fn vector_bytes(reference: &Value) -> Vec<u8> {
     let numbers = reference["vector"].as_array().unwrap().iter();
     numbers.flat_map(|number| (number.as_f64().unwrap() as f32).to_le_bytes()).collect()
+}
+
+/// Ids are counted in every gallery alike, so two robots' first people have the same one.
+#[test]
+fn people_of_two_robots_meet_in_one_gallery() {
+    let test = "people_of_two_robots_meet_in_one_gallery";
+    let Some(pictures) = shared("data/identity/presidents", test) else { return };
+    if !models_are_here(test) {
+        return;
+    }
+    let work = folder("gallery_two_robots");
+    let (ours, theirs, exported) = (work.join("ours.db"), work.join("theirs.db"), work.join("exported.json"));
+    let picture = |name: &str| pictures.join(name).display().to_string();
+    assert_eq!(gallery(&ours, &["enrol", "--name", "Joe", &picture("biden.jpg")]).code, 0);
+    assert_eq!(gallery(&theirs, &["enrol", "--name", "Barack", &picture("obama.jpg")]).code, 0);
+
+    // Whoever may read a file that is there already must not be able to read who is written into it.
+    std::fs::write(&exported, "").unwrap();
+    std::fs::set_permissions(&exported, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(gallery(&theirs, &["export", "--out", exported.to_str().unwrap()]).code, 0);
+    assert_eq!(std::fs::metadata(&exported).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let imported = gallery(&ours, &["import", exported.to_str().unwrap()]);
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+    let listed = gallery(&ours, &["list"]).json();
+    let named = |name: &str| {
+        let people = listed["people"].as_array().unwrap();
+        people.iter().find(|person| person["name"] == name).map(|person| person["person_id"].clone()).unwrap()
+    };
+    assert_ne!(named("Joe"), named("Barack"));
+    assert_eq!(names_in(&pictures.join("obama2.jpg"), &ours, &work.join("out")), ["Barack"]);
+    let twice = gallery(&ours, &["import", exported.to_str().unwrap()]);
+    assert!(twice.code == 1 && twice.stderr.contains("looks like Barack"), "{}", twice.stderr);
+}
+
+#[test]
+fn whoever_is_stored_without_a_name_gets_one_by_being_enrolled() {
+    let test = "whoever_is_stored_without_a_name_gets_one_by_being_enrolled";
+    let Some(pictures) = shared("data/identity/presidents", test) else { return };
+    if !models_are_here(test) {
+        return;
+    }
+    let file = folder("gallery_unnamed").join("gallery.db");
+    let picture = |name: &str| pictures.join(name).display().to_string();
+    assert_eq!(gallery(&file, &["enrol", "--name", "", &picture("obama.jpg")]).code, 0);
+    let named = gallery(&file, &["enrol", "--name", "Barack", "--consent", &picture("obama2.jpg")]);
+    assert_eq!(named.code, 0, "{}", named.stderr);
+    let listed = gallery(&file, &["list"]).json();
+    let [person] = listed["people"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!((&person["name"], &person["references"]), (&"Barack".into(), &2.into()));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::time::Stamp;
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -119,7 +119,7 @@ pub(super) fn run(args: &GalleryArgs, output: Output) -> anyhow::Result<Outcome>
         GalleryCommand::Forget(args) => forget(&path, args, output),
         GalleryCommand::Export(args) => export(&path, args),
         GalleryCommand::Import { files, force } => import(&config, &path, files, *force, output),
-        GalleryCommand::Check(args) => check::run(args, &path, output),
+        GalleryCommand::Check(args) => check::run(args, &config, &path, output),
     }
 }
 
@@ -187,8 +187,12 @@ fn list(path: &Path, output: Output) -> anyhow::Result<Outcome> {
 fn row_as_text(row: &Row) -> String {
     let name = if row.name.is_empty() { "-" } else { &row.name };
     let kind = if row.kind == "person" { String::new() } else { format!("  {}", row.kind.replace('_', " ")) };
+    let consent = if row.consent || row.kind != "person" { "" } else { "  no consent" };
     let aliases = if row.aliases.is_empty() { String::new() } else { format!("  also {}", row.aliases.join(" ")) };
-    format!("{}  {name:20} {:3} looks {:4} visits{kind}{aliases}", row.person_id, row.references, row.encounters)
+    format!(
+        "{}  {name:20} {:3} looks {:4} visits{kind}{consent}{aliases}",
+        row.person_id, row.references, row.encounters
+    )
 }
 
 /// What one command did.
@@ -203,7 +207,15 @@ fn rename(path: &Path, who: &str, name: &str, output: Output) -> anyhow::Result<
     let person = find(gallery.memory(), who)?;
     gallery.set_name(person, name)?;
     let name = gallery.memory().record(person)?.name.clone().unwrap_or_default();
-    let text = if name.is_empty() { format!("{person} has no name now") } else { format!("{person} is {name} now") };
+    let others = gallery.memory().namesakes(person);
+    let text = match (name.as_str(), others.as_slice()) {
+        ("", _) => format!("{person} has no name now"),
+        (name, []) => format!("{person} is {name} now"),
+        (name, others) => {
+            let ids: Vec<&str> = others.iter().map(PersonId::as_str).collect();
+            format!("{person} is {name} now, and so is {}: commands need the id now", ids.join(" "))
+        }
+    };
     output.result(&Done { person_id: person.to_string(), name }, &text)?;
     Ok(Outcome::Done)
 }
@@ -283,7 +295,12 @@ fn export(path: &Path, args: &ExportArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     };
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(out);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    let written = file.and_then(|mut file| {
+        // A file that was there before keeps its mode otherwise.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
     written.with_context(|| format!("cannot write {}", out.display()))?;
     say(&format!("written to {}", out.display()));
     Ok(Outcome::Done)
@@ -291,6 +308,20 @@ fn export(path: &Path, args: &ExportArgs) -> anyhow::Result<Outcome> {
 
 fn import(config: &Config, path: &Path, files: &[PathBuf], force: bool, output: Output) -> anyhow::Result<Outcome> {
     let mut taken = Vec::new();
+    let imported = import_each(config, path, files, force, &mut taken);
+    // Those before the first that is refused are taken.
+    let lines: Vec<String> = taken.iter().map(row_as_text).collect();
+    output.result(&taken, &lines.join("\n"))?;
+    imported.map(|()| Outcome::Done)
+}
+
+fn import_each(
+    config: &Config,
+    path: &Path,
+    files: &[PathBuf],
+    force: bool,
+    taken: &mut Vec<Row>,
+) -> anyhow::Result<()> {
     for file in files {
         let people = PortablePerson::read(&read_text(file)?).with_context(|| file.display().to_string())?;
         let Some(first) = people.first() else { continue };
@@ -304,13 +335,14 @@ fn import(config: &Config, path: &Path, files: &[PathBuf], force: bool, output: 
                 compare(gallery.memory(), None, &references, scale)
                     .with_context(|| format!("{} ({})", record.label(), file.display()))?;
             }
-            gallery.import(&record, &references).with_context(|| file.display().to_string())?;
-            taken.push(Row::from(gallery.memory().record(record.person_id)?));
+            let person = gallery.import(&record, &references).with_context(|| file.display().to_string())?;
+            if person != record.person_id {
+                say(&format!("{} is {person} here: {} was somebody else's", record.label(), record.person_id));
+            }
+            taken.push(Row::from(gallery.memory().record(person)?));
         }
     }
-    let lines: Vec<String> = taken.iter().map(row_as_text).collect();
-    output.result(&taken, &lines.join("\n"))?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn read_text(file: &Path) -> anyhow::Result<String> {

@@ -33,8 +33,8 @@ pub enum Refusal {
     },
     /// Somebody stored looks like this.
     #[error(
-        "this looks like {label} ({person}, similarity {similarity:.2}): add the looks to {person}, or force a new \
-         person if they are two"
+        "this looks like {label} ({person}, similarity {similarity:.2}): add the looks to {person} (--to, \
+         person_id), or force a new person if they are two (--force, force)"
     )]
     Duplicate {
         /// Who is stored.

@@ -238,6 +238,13 @@ impl MemoryGallery {
         if is_near { next } else { self.next_person }
     }
 
+    /// Others with the name of this person.
+    pub fn namesakes(&self, person: PersonId) -> Vec<PersonId> {
+        let Some(name) = self.name(person) else { return Vec::new() };
+        let others = self.people().filter(|other| other.person_id != person && other.name.as_deref() == Some(name));
+        others.map(|other| other.person_id).collect()
+    }
+
     /// Whether this id or alias is taken.
     pub(super) fn knows(&self, id: PersonId) -> bool {
         self.people.contains_key(&id) || self.aliases.contains_key(&id)

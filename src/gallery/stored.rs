@@ -374,19 +374,23 @@ impl StoredGallery {
         self.memory.people().cloned().collect()
     }
 
-    /// Takes somebody exported from another gallery of the same network, with their id.
+    /// Takes somebody exported from another gallery of the same network, with their id; under a new one where that
+    /// is taken, because every gallery counts alike and the same id may be another person's. Returns the id.
     ///
     /// # Errors
     /// [`GalleryError`]; nothing is changed then.
-    pub fn import(&mut self, record: &PersonRecord, references: &[Reference]) -> Result<(), GalleryError> {
+    pub fn import(&mut self, record: &PersonRecord, references: &[Reference]) -> Result<PersonId, GalleryError> {
+        let mut record = record.clone();
         self.change(|memory| {
-            let mut ids = std::iter::once(&record.person_id).chain(&record.aliases);
-            if let Some(taken) = ids.find(|id| memory.knows(**id)) {
-                return Err(GalleryError::Exists(*taken));
+            let mut next_person = memory.number_after(record.person_id);
+            if memory.knows(record.person_id) {
+                (record.person_id, next_person) = memory.next_id();
             }
-            let next_person = memory.number_after(record.person_id);
+            let own = record.person_id;
+            record.aliases.retain(|alias| *alias != own && !memory.knows(*alias));
             Ok(Change::Create { record: record.clone(), references: references.to_vec(), next_person })
-        })
+        })?;
+        Ok(record.person_id)
     }
 
     /// Plans a change on what is true now for every program, makes it durable, then visible.

@@ -238,7 +238,11 @@ fn set_name(this: &mut Perception, request: &SetNameRequest) -> SetNameResponse 
         Ok(person) if request.name.is_empty() => {
             SetNameResponse { success: true, message: format!("{person} has no name any more") }
         }
-        Ok(person) => SetNameResponse { success: true, message: format!("{person} is called {}", request.name) },
+        Ok(person) => {
+            let others: Vec<_> = this.line.gallery().namesakes(person).iter().map(ToString::to_string).collect();
+            let also = if others.is_empty() { String::new() } else { format!(", and so is {}", others.join(" ")) };
+            SetNameResponse { success: true, message: format!("{person} is called {}{also}", request.name) }
+        }
         Err(reason) => SetNameResponse::refusal(&reason),
     }
 }

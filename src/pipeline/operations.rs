@@ -296,9 +296,11 @@ impl Pipeline {
         match enrol::compare(gallery, person, &references, &similarity) {
             Err(Refusal::Gallery(error)) => return Err(error.into()),
             Err(refusal) if who.force => possible_duplicate_of = refusal.possible_duplicate_of(),
-            // Who looks like Anna and is called Anna is Anna.
+            // Who looks like Anna and is called Anna is Anna, and so is who had no name yet.
             Err(Refusal::Duplicate { person: known, .. })
-                if person.is_none() && !who.name.is_empty() && gallery.name(known) == Some(who.name.trim()) =>
+                if person.is_none()
+                    && !who.name.is_empty()
+                    && gallery.name(known).is_none_or(|name| name == who.name.trim()) =>
             {
                 person = Some(known);
             }
@@ -426,12 +428,11 @@ impl Pipeline {
         Ok(PortablePerson::of(self.gallery.memory(), person)?.to_json()?)
     }
 
-    /// Takes an exported person, or a list of them, with their ids. Those before the first that is
-    /// refused are taken.
+    /// Takes an exported person, or a list of them, with their ids where these are free. Those before the first
+    /// that is refused are taken.
     ///
     /// # Errors
-    /// [`OperationError`] when the text is no export, an id is taken, or (without `force`) somebody
-    /// stored looks alike.
+    /// [`OperationError`] when the text is no export, or (without `force`) somebody stored looks alike.
     pub fn import(&mut self, json: &str, force: bool) -> Result<Vec<PersonId>, OperationError> {
         let similarity = self.similarity()?;
         let mut taken = Vec::new();
@@ -440,9 +441,9 @@ impl Pipeline {
             if !force {
                 enrol::compare(self.gallery.memory(), None, &references, &similarity)?;
             }
-            self.gallery.import(&record, &references)?;
-            taken.push(record.person_id);
-            self.report(EventKind::PersonCreated, Some(record.person_id), None, String::new());
+            let person = self.gallery.import(&record, &references)?;
+            taken.push(person);
+            self.report(EventKind::PersonCreated, Some(person), None, String::new());
         }
         Ok(taken)
     }

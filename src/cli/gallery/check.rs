@@ -35,12 +35,12 @@ struct Report<'a> {
     health: Vec<Health>,
 }
 
-pub(super) fn run(args: &CheckArgs, path: &Path, output: Output) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &CheckArgs, config: &Config, path: &Path, output: Output) -> anyhow::Result<Outcome> {
     let mut damage = StoredGallery::damage(path)?;
     damage.extend(exposure(path));
     let gallery = StoredGallery::read_existing(path)?;
     let memory = gallery.memory();
-    let scale = scale_of(memory.model(), &Config::default());
+    let scale = scale_of(memory.model(), config);
     let chosen = find_all(memory, &args.who)?;
     let bar = FrameBar::counting("people", Some(chosen.len() as u64));
     let mut health = Vec::with_capacity(chosen.len());
