@@ -19,7 +19,7 @@ mod replay;
 
 use crate::runtime::{STAGE_TARGET, START_TARGET, StageTimes};
 use clap::{Parser, Subcommand};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tracing_subscriber::filter::{EnvFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -126,7 +126,9 @@ fn start_logging(verbose: u8, command: &Command) {
         1 => "info,rostro=debug",
         _ => "debug,rostro=trace",
     };
-    let log = tracing_subscriber::fmt::layer().with_writer(|| bar::LogWriter).without_time();
+    let log =
+        tracing_subscriber::fmt::layer().with_writer(|| bar::LogWriter).with_ansi(std::io::stderr().is_terminal());
+    let log = log.without_time();
     let stages = Targets::new()
         .with_target(STAGE_TARGET, tracing::Level::TRACE)
         .with_target(START_TARGET, tracing::Level::TRACE);

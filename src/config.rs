@@ -469,7 +469,7 @@ pub enum ConfigError {
         name: String,
     },
     /// A value of another type.
-    #[error("{parameter} is a {expected}, got a {got}")]
+    #[error("{parameter} must be of type {expected}, got {got}")]
     Type {
         /// Dotted path.
         parameter: String,

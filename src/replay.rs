@@ -18,7 +18,7 @@ mod video;
 pub use annotated::annotated_near;
 pub use bag::BagSource;
 pub use inputs::{Inputs, Kind, kind_of};
-pub use output::{OutputError, Outputs};
+pub use output::{OutputError, Outputs, RESULTS};
 pub use pictures::{GifSource, PictureSource, picture_files};
 pub use realtime::{Timeline, run_at_speed};
 pub use source::{FrameSource, OpenError, REHEARSAL_SECS, SourceError};

@@ -161,6 +161,24 @@ fn a_full_disk_ends_the_replay_with_a_reason() {
 }
 
 #[test]
+fn results_never_replace_the_recording() {
+    const METADATA: &str =
+        "rosbag2_bagfile_information: {storage_identifier: mcap, relative_file_paths: [people.mcap]}\n";
+    let bag = folder("bad_input_own_folder").join("bag");
+    std::fs::create_dir_all(&bag).unwrap();
+    bag_of(&bag.join("people.mcap"), 3);
+    std::fs::write(bag.join("metadata.yaml"), METADATA).unwrap();
+    let read = || ["people.mcap", "metadata.yaml"].map(|name| std::fs::read(bag.join(name)).unwrap());
+    let before = read();
+    for input in [bag.clone(), bag.join("people.mcap")] {
+        let ended = replay_into(&bag, &[&input], &[]);
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains("--out"), "{}", ended.stderr);
+        assert!(read() == before);
+    }
+}
+
+#[test]
 fn a_bag_that_was_cut_off_is_processed_up_to_the_cut() {
     if !models_are_here("a_bag_that_was_cut_off_is_processed_up_to_the_cut") {
         return;

@@ -222,15 +222,15 @@ impl Doctor {
 
     fn look_at_tools(&mut self) {
         let tools = [
-            ("pip", ["python3", "-m", "pip"].as_slice(), "fetches models: install python3-pip"),
+            ("pip", ["python3", "-m", "pip", "--version"].as_slice(), "fetches models: install python3-pip"),
             ("ffmpeg", ["ffmpeg", "-version"].as_slice(), "reads video files in rostro replay"),
         ];
         for (about, command, what_for) in tools {
             let (program, arguments) = (command[0], &command[1..]);
             let quiet = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
             match quiet {
-                Ok(_) => self.say(about, Level::Ok, "found"),
-                Err(_) => self.say(about, Level::No, format!("not found; it {what_for}")),
+                Ok(status) if status.success() => self.say(about, Level::Ok, "found"),
+                _ => self.say(about, Level::No, format!("not found; it {what_for}")),
             }
         }
         match std::env::var("ROS_DISTRO") {
@@ -284,6 +284,9 @@ const fn has_type(_: &str) -> bool {
 /// Whether a file can be made or changed there; nothing is written.
 fn writable(path: &Path) -> (Level, String) {
     let shown = path.display();
+    if path.is_dir() {
+        return (Level::Error, format!("{shown} is a folder; gallery.path names a file, such as {shown}/people.db"));
+    }
     let existing = path.ancestors().find(|ancestor| ancestor.exists());
     let is_readonly = existing.and_then(|found| found.metadata().ok()).is_none_or(|data| data.permissions().readonly());
     if is_readonly {

@@ -122,12 +122,13 @@ fn over_dds(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
         ros.enclave.is_none(),
         "--enclave asks for DDS security, which the transport dds does not have; use the node that colcon builds"
     );
-    let mut given = in_files(args.params_file.iter().cloned().chain(ros.params_files.iter().map(PathBuf::from)))?;
+    let mut names = names(args, &ros)?;
+    let files = args.params_file.iter().cloned().chain(ros.params_files.iter().map(PathBuf::from));
+    let mut given = in_files(files, &names.full_name())?;
     for (name, value) in &ros.parameters {
         given.push((name.clone(), ParameterValue::from_yaml(value).with_context(|| format!("-p {name}"))?));
     }
     let (config, use_sim_time) = settings(args, given)?;
-    let mut names = names(args, &ros)?;
     names.remaps.splice(0..0, image_remaps(args, &config, &ros.remaps));
     let mut transport = Dds::join(&dds_options(&config)?, names)?;
     if config.camera_transport == CameraTransport::Raw
@@ -142,8 +143,9 @@ fn over_dds(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
 fn over_ros(args: &NodeArgs, stop: &StopSignal) -> anyhow::Result<()> {
     // Read here too, for the names in diagnostics, and because rcl ends the program over a mistake.
     let ros = RosArguments::parse(&args.ros_args)?;
-    let (mut transport, of_rcl) = Ros::join(names(args, &ros)?)?;
-    let mut given = in_files(args.params_file.iter().cloned())?;
+    let names = names(args, &ros)?;
+    let mut given = in_files(args.params_file.iter().cloned(), &names.full_name())?;
+    let (mut transport, of_rcl) = Ros::join(names)?;
     given.extend(of_rcl);
     let (config, use_sim_time) = settings(args, given)?;
     transport.remap(image_remaps(args, &config, &ros.remaps));
@@ -156,12 +158,12 @@ fn loader() -> Loader {
     Arc::new(|config: &Config| assembly::load_node_pipeline(config, &mut StderrProgress::default()))
 }
 
-/// What parameter files set, in their order.
-fn in_files(paths: impl Iterator<Item = PathBuf>) -> anyhow::Result<Vec<(String, ParameterValue)>> {
+/// What parameter files set for `node`, in their order.
+fn in_files(paths: impl Iterator<Item = PathBuf>, node: &str) -> anyhow::Result<Vec<(String, ParameterValue)>> {
     let mut found = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        found.extend(parameters_in(&text).with_context(|| path.display().to_string())?);
+        found.extend(parameters_in(&text, node).with_context(|| path.display().to_string())?);
     }
     Ok(found)
 }

@@ -12,7 +12,7 @@ use crate::gallery::StoredGallery;
 use crate::onnx::{NetPlace, providers_in_use};
 use crate::people::{People, PersonEvent};
 use crate::pipeline::{EnrolAs, Pipeline, PipelineError};
-use crate::replay::{self, Inputs, Line, Outputs, ReplaySummary, Timeline};
+use crate::replay::{self, Inputs, Kind, Line, Outputs, RESULTS, ReplaySummary, Timeline, kind_of};
 use crate::report::{Facts, Picture, Timing, page};
 use crate::runtime::{now, take_stage_times};
 use crate::time::Stamp;
@@ -97,6 +97,7 @@ impl RecordingArgs {
         for note in inputs.notes() {
             tracing::warn!("{note}");
         }
+        self.inputs.iter().try_for_each(|input| spare(input, out))?;
         let outputs = Outputs::create(out, &inputs.cameras(), &config)?;
         let mut line = match load_known(&config, self.gallery.as_deref()) {
             Ok(line) => line,
@@ -121,6 +122,20 @@ impl RecordingArgs {
         timeline.ages.iter().for_each(|age| timing.add_age(*age));
         Ok(Replayed { config, line, summary, timing, timeline, took })
     }
+}
+
+/// Refuses to write results over the recording, or into a bag's folder, whose metadata would be the results' then.
+fn spare(input: &Path, out: &Path) -> anyhow::Result<()> {
+    let (Ok(input), Ok(out)) = (input.canonicalize(), out.canonicalize()) else { return Ok(()) };
+    let is_result = || RESULTS.iter().any(|name| input.file_name().is_some_and(|file| file == *name));
+    let is_of_a_bag = || kind_of(&input).is_ok_and(|kind| kind == Kind::Bag) && out.join("metadata.yaml").exists();
+    let is_beside = input.parent() == Some(&out) && (is_result() || is_of_a_bag());
+    anyhow::ensure!(
+        input != out && !is_beside,
+        "the results would damage the recording {}; choose another folder with --out",
+        input.display()
+    );
+    Ok(())
 }
 
 /// The line with its networks, knowing the people of a gallery file or of a folder of pictures.

@@ -24,7 +24,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming a key that is unknown, of the wrong type or out of range.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        let mut changes = parameters_in(text)?;
+        let mut changes = parameters_in(text, NODE_NAME)?;
         changes.retain(|(name, _)| !is_ros_parameter(name));
         Self::default().with_overrides(&changes)
     }
@@ -57,16 +57,16 @@ impl Config {
     }
 }
 
-/// What a file sets, unchecked, in the order in which it counts; also what is ROS's own, such as
-/// `use_sim_time`. See [`Config::from_yaml`].
+/// What a file sets for `node` (its name, or that with its namespace), unchecked, in the order in which it counts;
+/// also what is ROS's own, such as `use_sim_time`. See [`Config::from_yaml`].
 ///
 /// # Errors
 /// [`ConfigError::Shape`] when it is no YAML, or holds nothing for one node.
-pub fn parameters_in(text: &str) -> Result<Vec<(String, ParameterValue)>, ConfigError> {
+pub fn parameters_in(text: &str, node: &str) -> Result<Vec<(String, ParameterValue)>, ConfigError> {
     let mut found = Vec::new();
     match yaml(text)? {
         Value::Object(tree) => {
-            for section in own_sections(tree)? {
+            for section in own_sections(tree, node)? {
                 found.extend(flatten(&section)?);
             }
         }
@@ -93,17 +93,18 @@ fn yaml(text: &str) -> Result<Value, ConfigError> {
 
 /// The sections of a ROS 2 parameter file that are for this node, the most general first; the tree
 /// itself when it is no such file.
-fn own_sections(mut tree: Map<String, Value>) -> Result<Vec<Map<String, Value>>, ConfigError> {
+fn own_sections(mut tree: Map<String, Value>, node: &str) -> Result<Vec<Map<String, Value>>, ConfigError> {
     if !tree.values().any(|node| node.get("ros__parameters").is_some()) {
         return Ok(vec![tree]);
     }
     let names: Vec<String> = tree.keys().cloned().collect();
-    let mut own = names.iter().filter(|name| name.rsplit('/').next() == Some(NODE_NAME));
-    let mut chosen: Vec<&String> = names.iter().filter(|name| *name == "/**").chain(own.next()).collect();
-    if let Some(second) = own.next() {
-        return Err(ConfigError::Shape(format!(
-            "the parameter file has two sections for {NODE_NAME}, one is {second}"
-        )));
+    let last = |name: &str| name.rsplit('/').next().map(str::to_owned);
+    let full = names.iter().find(|name| name.trim_start_matches('/') == node.trim_start_matches('/'));
+    // The same name in one other namespace is taken for this node's.
+    let mut alike = names.iter().filter(|name| full.is_none() && last(name) == last(node));
+    let mut chosen: Vec<&String> = names.iter().filter(|name| *name == "/**").chain(full).chain(alike.next()).collect();
+    if let Some(second) = alike.next() {
+        return Err(ConfigError::Shape(format!("the parameter file has two sections for {node}, one is {second}")));
     }
     // A file for a single node is for this one, whatever the node is called.
     if chosen.is_empty() && names.len() == 1 {
@@ -112,7 +113,7 @@ fn own_sections(mut tree: Map<String, Value>) -> Result<Vec<Map<String, Value>>,
     if chosen.is_empty() {
         let found = names.join(", ");
         return Err(ConfigError::Shape(format!(
-            "a parameter file for one node was expected, or for {NODE_NAME} among others; found {found}"
+            "a parameter file for one node was expected, or for {node} among others; found {found}"
         )));
     }
     chosen.into_iter().map(|name| parameters_of(name, tree.get_mut(name))).collect()

@@ -26,6 +26,9 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// The files of a replay; its page is made of them.
+pub const RESULTS: [&str; 3] = ["people.jsonl", "people.mcap", "metadata.yaml"];
+
 /// Results being written carry this behind their name until they are whole.
 const UNFINISHED: &str = ".partial";
 
@@ -194,7 +197,7 @@ impl Outputs {
         let metadata = unfinished(&self.folder, "metadata.yaml");
         let text = self.bag.finish()?;
         fs::write(&metadata, text).map_err(|source| OutputError::Io { path: metadata, source })?;
-        for name in ["people.jsonl", "people.mcap", "metadata.yaml"] {
+        for name in RESULTS {
             let path = self.folder.join(name);
             fs::rename(unfinished(&self.folder, name), &path).map_err(|source| OutputError::Io { path, source })?;
         }

@@ -39,7 +39,7 @@ pub trait FrameSource {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The operating system refused.
-    #[error("cannot read {path}: {source}", path = path.display())]
+    #[error("cannot read {path}", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -103,7 +103,7 @@ pub enum OpenError {
         there: Vec<String>,
     },
     /// Nothing to replay.
-    #[error("{input} holds no images{}", damage.as_ref().map(|damage| format!(": it {damage}")).unwrap_or_default())]
+    #[error("{input} holds no images that can be read (JPEG or PNG; in bags sensor_msgs/Image or CompressedImage){}", damage.as_ref().map(|damage| format!(": it {damage}")).unwrap_or_default())]
     NoFrames {
         /// The input.
         input: String,

@@ -32,14 +32,14 @@ fn misspelt_names_and_impossible_values_are_refused_by_name() {
         ("detector: 5", "detector is a section"),
         ("detector: {model: {name: mtcnn}}", "detector.model.name"),
         ("identity: {looks_hz: 0.0}", "identity.looks_hz"),
-        ("identity: {looks_hz: [1.0]}", "identity.looks_hz is a double"),
+        ("identity: {looks_hz: [1.0]}", "identity.looks_hz must be of type double"),
         ("tracker: {coast_secs: -1.0}", "tracker.coast_secs"),
         ("tracker: {coast_secs: 1.0}\ntracker.coast_secs: 2.0", "given twice"),
         ("inference: {provider: gpu}", "gpu"),
         ("cameras: [left, left]", "cameras"),
         ("cameras: [2nd]", "2nd"),
         ("a: {ros__parameters: {}}\nb: {ros__parameters: {}}", "one node"),
-        ("rostro: {ros__parameters: {}}\n/x/rostro: {ros__parameters: {}}", "two sections"),
+        ("/y/rostro: {ros__parameters: {}}\n/x/rostro: {ros__parameters: {}}", "two sections"),
         ("a: {ros__parameters: 3}", "holds no parameters"),
         ("- a\n- b", "name: value"),
         ("detector: [", ""),
@@ -87,7 +87,8 @@ fn single_values_have_the_types_that_ros_gives_them() {
 
 #[test]
 fn a_file_tells_also_what_is_ros_s_own() {
-    let found = parameters_in("/**:\n  ros__parameters: {use_sim_time: true, tracker: {coast_secs: 2.0}}\n").unwrap();
+    let found = parameters_in("/**:\n  ros__parameters: {use_sim_time: true, tracker: {coast_secs: 2.0}}\n", NODE_NAME)
+        .unwrap();
     assert_eq!(
         found,
         [
@@ -95,4 +96,18 @@ fn a_file_tells_also_what_is_ros_s_own() {
             ("use_sim_time".to_owned(), ParameterValue::Bool(true)),
         ]
     );
+}
+
+#[test]
+fn a_file_for_several_robots_goes_by_the_node_s_full_name() {
+    let text = "/left/rostro:\n  ros__parameters: {tracker: {coast_secs: 2.0}}\n\
+                /right/rostro:\n  ros__parameters: {tracker: {coast_secs: 3.0}}\n\
+                face:\n  ros__parameters: {tracker: {coast_secs: 4.0}}\n";
+    for (node, secs) in [("/left/rostro", 2.0), ("/right/rostro", 3.0), ("/face", 4.0), ("/robot/face", 4.0)] {
+        let expected = ("tracker.coast_secs".to_owned(), ParameterValue::Double(secs));
+        assert_eq!(parameters_in(text, node).unwrap(), [expected], "{node}");
+    }
+    for unclear in ["/rostro", "/nobody"] {
+        assert!(parameters_in(text, unclear).is_err(), "{unclear}");
+    }
 }

@@ -57,7 +57,7 @@ fn refusals_carry_their_reason_and_change_nothing() {
     let (ros, parameters, seen) = served();
     for (name, value, reason) in [
         ("tracker.coast_secs", ParameterValue::Double(99.0), "must be 0 to 60 s"),
-        ("tracker.coast_secs", ParameterValue::String("long".into()), "is a double, got a string"),
+        ("tracker.coast_secs", ParameterValue::String("long".into()), "must be of type double, got string"),
         ("tracker.cost_secs", ParameterValue::Double(1.0), "did you mean tracker.coast_secs?"),
         ("inference.provider", ParameterValue::String("cpu".into()), "cannot change while the node runs"),
         ("use_sim_time", ParameterValue::Bool(false), "cannot change while the node runs"),
