@@ -292,8 +292,9 @@ fn open(
         // Spinning threads only fight on a machine whose cores are busy.
         .with_intra_op_spinning(false)
         .unwrap_or_else(ort::Error::recover)
-        // A plan of the memory for every size of input costs more memory than it saves time.
-        .with_memory_pattern(false)
+        // A plan of the memory is made for every shape of the input: worth it where only their number varies, for
+        // pictures of many sizes it costs more memory than it saves time.
+        .with_memory_pattern(spec.shapes.least[1..] == spec.shapes.most[1..])
         .unwrap_or_else(ort::Error::recover)
         .with_log_level(LogLevel::Verbose)
         .unwrap_or_else(ort::Error::recover)
