@@ -27,9 +27,13 @@ fn set_parameter(peer: &mut Peer, name: &str, value: &Value) -> Value {
     peer.call("/rostro/set_parameters", "SetParameters", request)["results"][0].clone()
 }
 
-/// "start>goal", for every step since the last call.
-fn steps(peer: &mut Peer) -> Vec<String> {
-    let events = peer.take("/rostro/transition_event");
+/// "start>goal", for every step since the last call; waits for `count`, since events come beside the answers.
+fn steps(peer: &mut Peer, count: usize) -> Vec<String> {
+    let mut events = Vec::new();
+    wait_until("steps", || {
+        events.extend(peer.take("/rostro/transition_event"));
+        events.len() >= count
+    });
     let label = |event: &Value, side: &str| event[side]["label"].as_str().unwrap().to_owned();
     events.iter().map(|event| format!("{}>{}", label(event, "start_state"), label(event, "goal_state"))).collect()
 }
@@ -60,7 +64,7 @@ fn a_managed_node_goes_where_it_is_led() {
     for (id, label) in [(3, ""), (0, "deactivate"), (2, "cleanup"), (10, ""), (0, "fly")] {
         assert!(!change(&mut peer, id, label), "{id} {label}");
     }
-    assert_eq!((state(&mut peer).as_str(), steps(&mut peer)), ("unconfigured", vec![]));
+    assert_eq!((state(&mut peer).as_str(), steps(&mut peer, 0)), ("unconfigured", vec![]));
     node.wait_for_log("transition 3 is not possible while unconfigured; possible: configure, shutdown");
 
     // A model that is not there: a failure, after which it can be put right, since nothing is loaded yet.
@@ -68,14 +72,14 @@ fn a_managed_node_goes_where_it_is_led() {
     assert_eq!(set["successful"], true, "{set}");
     assert!(!change(&mut peer, 1, ""));
     assert_eq!(state(&mut peer), "unconfigured");
-    assert_eq!(steps(&mut peer), ["unconfigured>configuring", "configuring>unconfigured"]);
+    assert_eq!(steps(&mut peer, 2), ["unconfigured>configuring", "configuring>unconfigured"]);
     node.wait_for_log("nosuchmodel");
     let default = rostro::config::Config::default().detector.model;
     let set = set_parameter(&mut peer, "detector.model", &json!({"type": 4, "string_value": default}));
     assert_eq!(set["successful"], true, "{set}");
 
     assert!(change(&mut peer, 1, "configure"));
-    assert_eq!((state(&mut peer).as_str(), steps(&mut peer).len()), ("inactive", 2));
+    assert_eq!((state(&mut peer).as_str(), steps(&mut peer, 2).len()), ("inactive", 2));
     assert_eq!(transitions(&mut peer, "/rostro/get_available_transitions"), ["cleanup", "activate", "shutdown"]);
     let fixed = set_parameter(&mut peer, "detector.model", &json!({"type": 4, "string_value": "other"}));
     assert_eq!(fixed["successful"], false, "{fixed}");
@@ -83,7 +87,7 @@ fn a_managed_node_goes_where_it_is_led() {
 
     // Images are looked at while it is active, and only then.
     let frames = write_raw(&folder.join("frames"), &[picture], "rgb8");
-    peer.publish("/camera/image", &frames, 10.0, 600);
+    peer.publish("/camera/image", &frames, 10.0, 6000);
     let observed = |messages: Vec<Value>| messages.iter().any(|m| m["people"][0]["observed"] == true);
     for _ in 0..2 {
         assert!(change(&mut peer, 3, ""));
@@ -100,7 +104,7 @@ fn a_managed_node_goes_where_it_is_led() {
         assert_eq!(peer.take("/rostro/people"), Vec::<Value>::new());
         let there_and_back =
             ["inactive>activating", "activating>active", "active>deactivating", "deactivating>inactive"];
-        assert_eq!(steps(&mut peer), there_and_back);
+        assert_eq!(steps(&mut peer, 4), there_and_back);
     }
 
     // Freed, loaded again, and ended from the active state; the process stays until it is asked to go.
@@ -112,7 +116,7 @@ fn a_managed_node_goes_where_it_is_led() {
     assert_eq!(state(&mut peer), "finalized");
     assert_eq!(transitions(&mut peer, "/rostro/get_available_transitions"), Vec::<String>::new());
     assert!(!change(&mut peer, 1, "configure"));
-    assert_eq!(steps(&mut peer).last().unwrap(), "shuttingdown>finalized");
+    assert_eq!(steps(&mut peer, 8).last().unwrap(), "shuttingdown>finalized");
     node.assert_alive();
     // Of a client inside the node, `-v` tells nothing.
     assert!(!node.log().contains("ros2_client") && !node.log().contains("rustdds"), "{}", node.log());
@@ -143,7 +147,7 @@ fn a_node_that_never_saw_a_camera_can_be_shut_down() {
         }
         assert!(change(&mut peer, id, label));
         assert_eq!(state(&mut peer), "finalized");
-        let steps = steps(&mut peer);
+        let steps = steps(&mut peer, if from == "inactive" { 4 } else { 2 });
         assert_eq!(steps[steps.len() - 2..], [format!("{from}>shuttingdown"), "shuttingdown>finalized".to_owned()]);
         assert!(node.end("TERM").success());
     }
