@@ -462,6 +462,9 @@ pub enum ConfigError {
         /// What may have been meant.
         hint: String,
     },
+    /// More than one parameter is refused; each is told.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<ConfigError>),
     /// The name of a section where a parameter's is needed.
     #[error("{name} is a section; its parameters are called {name}.…")]
     Section {

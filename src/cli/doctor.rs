@@ -141,7 +141,9 @@ impl Doctor {
                 Err(reason) => {
                     let missed = machine.gpu.is_some() || config.inference.provider == provider;
                     let level = if missed { Level::Warn } else { Level::No };
-                    self.say(&format!("provider {name}"), level, reason.lines().next().unwrap_or_default());
+                    let reason = reason.lines().next().unwrap_or_default();
+                    let advice = if missed { "; docs/orin.md and docker/Dockerfile show what it needs" } else { "" };
+                    self.say(&format!("provider {name}"), level, format!("{reason}{advice}"));
                 }
             }
         }

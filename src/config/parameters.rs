@@ -107,27 +107,37 @@ impl Config {
     /// files. Either all of them hold or none.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the first parameter that is refused, and why.
+    /// [`ConfigError`] naming every parameter that is refused, and why.
     pub fn with_overrides<N: AsRef<str>>(&self, changes: &[(N, ParameterValue)]) -> Result<Self, ConfigError> {
-        let mut tree = self.tree();
         let mut next = self.clone();
+        let mut refused = Vec::new();
         for (name, value) in changes {
-            let name = name.as_ref();
-            let descriptor = descriptor(name).ok_or_else(|| unknown(name))?;
-            let slot = slot_mut(&mut tree, name).ok_or_else(|| unknown(name))?;
-            *slot = descriptor.accept(value)?;
-            // Parsed after each change, so that a rule of the value's own type names its parameter.
-            next = serde_json::from_value(tree.clone())
-                .map_err(|error| ConfigError::Value { parameter: name.to_owned(), reason: error.to_string() })?;
+            match next.with(name.as_ref(), value) {
+                Ok(changed) => next = changed,
+                Err(error) => refused.push(error),
+            }
         }
-        next.check()?;
-        Ok(next)
+        match refused.len() {
+            0 => next.check().map(|()| next),
+            1 => Err(refused.remove(0)),
+            _ => Err(ConfigError::Several(refused)),
+        }
+    }
+
+    /// This configuration with one change, not yet compared with its other values.
+    fn with(&self, name: &str, value: &ParameterValue) -> Result<Self, ConfigError> {
+        let mut tree = self.tree();
+        let descriptor = descriptor(name).ok_or_else(|| unknown(name))?;
+        let slot = slot_mut(&mut tree, name).ok_or_else(|| unknown(name))?;
+        *slot = descriptor.accept(value)?;
+        serde_json::from_value(tree)
+            .map_err(|error| ConfigError::Value { parameter: name.to_owned(), reason: error.to_string() })
     }
 
     /// [`Self::with_overrides`] for a running node: a fixed parameter may only be set to what it is.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the first parameter that is refused, and why.
+    /// [`ConfigError`] naming the parameters that are refused, and why.
     pub fn set_parameters<N: AsRef<str>>(&self, changes: &[(N, ParameterValue)]) -> Result<Self, ConfigError> {
         let next = self.with_overrides(changes)?;
         let (before, after) = (self.tree(), next.tree());

@@ -106,6 +106,19 @@ fn refusals_name_the_parameter_and_the_reason() {
 }
 
 #[test]
+fn every_mistake_is_told_at_once() {
+    let changes = [
+        ("coast_secs", ParameterValue::Double(0.5)),
+        ("tracker.max_faces", ParameterValue::Integer(8)),
+        ("detector.score_threshold", ParameterValue::Double(7.5)),
+    ];
+    let error = Config::default().with_overrides(&changes).unwrap_err().to_string();
+    for told in ["did you mean tracker.coast_secs?", "detector.score_threshold is 7.5, it must be 0 to 1"] {
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_whole_number_may_stand_for_a_real_one() {
     assert_eq!(default_with("tracker.coast_secs", ParameterValue::Integer(2)).unwrap().tracker.coast_secs, 2.0);
 }
