@@ -22,7 +22,7 @@ pub use portable::PortablePerson;
 pub use record::{Kind, NAME_BYTES, PersonRecord, Reference, Standing, clean_name};
 pub use sightings::{Sighting, Sightings};
 pub use store::StoreError;
-pub use stored::{NewPerson, Receipt, StoredGallery, Update};
+pub use stored::{Forgotten, NewPerson, Receipt, StoredGallery, Update};
 
 use crate::embed::{Embedding, EmbeddingError, ModelTag};
 use crate::ids::PersonId;

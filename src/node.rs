@@ -207,7 +207,7 @@ impl Node {
         self.shared.set_config(config.clone());
         match &mut self.state {
             State::Unconfigured => {}
-            State::Inactive(perception) => perception.line.reconfigure(&config),
+            State::Inactive(perception) => perception.reconfigure(&config),
             State::Active { .. } => {
                 // It holds at most as many calls as can be waiting anyway; the next change comes with all.
                 if self.shared.inbox.call(Call::Reconfigure(Box::new(config))).is_err() {

@@ -116,6 +116,8 @@ pub struct Pipeline {
     /// Mean looks of people who must not be learned again by themselves.
     unwanted: Vec<Embedding>,
     gallery_trouble: Option<String>,
+    /// The same of reading it, which ends by itself when it can be read again.
+    gallery_unread: Option<String>,
     expiry_checked: Option<Stamp>,
     faces_until: u64,
     operation_events: Vec<PersonEvent>,
@@ -185,6 +187,7 @@ impl Pipeline {
             sightings: Sightings::default(),
             unwanted: Vec::new(),
             gallery_trouble: None,
+            gallery_unread: None,
             expiry_checked: None,
             faces_until: u64::MAX,
             operation_events: Vec::new(),
@@ -294,10 +297,11 @@ impl Pipeline {
         }
     }
 
-    /// Takes over what a running line can take over: everything about tracking and deciding. Which networks
-    /// run stays as it is.
+    /// Takes over what a running line can take over: everything about finding, tracking and deciding. Which
+    /// networks run stays as it is.
     pub fn reconfigure(&mut self, config: &Config) {
         self.config = config.clone();
+        self.stages.detector.configure(&config.detector);
         for (id, camera) in &mut self.cameras {
             camera.tracker.reconfigure(&config.tracker);
             camera.identifier.reconfigure(config, expressions_of(&self.stages, config, id));

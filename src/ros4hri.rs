@@ -152,6 +152,12 @@ impl Humans {
         }
     }
 
+    /// Takes over what may change at run time.
+    pub const fn reconfigure(&mut self, config: &Config) {
+        self.settings.leave_secs = config.people.leave_secs;
+        self.persons.set_leave_secs(config.people.leave_secs);
+    }
+
     /// The topics that are there whoever is seen; the others come and go with faces and persons.
     pub fn topics(&self) -> Vec<Topic> {
         let list = |name: &str, qos| Topic::new::<IdsList>(self.name(name), qos);

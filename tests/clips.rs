@@ -4,10 +4,13 @@
 use crate::support::{runtime, shared, skip};
 use rostro::assembly::load_pipeline;
 use rostro::config::{AutoEnrol, Config};
+use rostro::emotion::Emotion;
 use rostro::eval::tracking::{FoundFace, TrackingEval, TrackingScore, TrueFace};
 use rostro::frame::Frame;
 use rostro::geometry::BBox;
+use rostro::head_pose::HeadPose;
 use rostro::ids::FaceId;
+use rostro::lens::Lens;
 use rostro::model::NoProgress;
 use rostro::people::{EventKind, People, Person};
 use rostro::replay::{Inputs, Line};
@@ -51,6 +54,40 @@ fn a_head_that_turns_keeps_one_id_at_every_rate() {
             println!("{clip}, every {step}: frames by id {ids:?}");
             assert_eq!(ids.len(), 1, "{clip}, every {step}: {ids:?}");
         }
+    }
+}
+
+/// Readings come and go with the angle of the head; the stable label changes less often than they do, and a face from
+/// the side is not read.
+#[test]
+fn an_expression_does_not_flicker_while_a_head_turns() {
+    let name = "an_expression_does_not_flicker_while_a_head_turns";
+    let (Some(folder), Some(_)) = (shared("data/video", name), runtime(name)) else { return };
+    for clip in ["head-pose-face-detection-female.gif", "head-pose-face-detection-male.gif"] {
+        let (mut raw, mut stable, mut steepest) = (Vec::new(), Vec::new(), 0.0_f64);
+        follow(&folder.join(clip), &Config::default(), 1, |number, people| {
+            let Some(person) = observed(people).next() else { return println!("{number:3} no face") };
+            let pose = HeadPose::estimate(&person.landmarks, &Lens::nominal(people.width, people.height));
+            let yaw = pose.map_or(f64::NAN, |pose| pose.angles().yaw.to_degrees());
+            let Some(reading) = person.emotion.as_ref() else { return println!("{number:3} yaw {yaw:4.0} nothing") };
+            let best = reading.raw.map(|raw| {
+                steepest = steepest.max(yaw.abs());
+                (0..8).max_by(|&a, &b| raw[a].total_cmp(&raw[b])).map(|best| (Emotion::ALL[best], raw[best])).unwrap()
+            });
+            let label = (!reading.uncertain).then_some(reading.label);
+            println!("{number:3} yaw {yaw:4.0} read {best:?} stable {label:?} {:.2}", reading.confidence);
+            raw.extend(best.map(|(label, _)| label));
+            stable.extend(label);
+        });
+        let changes = |labels: &[Emotion]| labels.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        println!(
+            "{clip}: {} readings, {} changes of the best, {} of the stable label; read up to {steepest:.0} degrees",
+            raw.len(),
+            changes(&raw),
+            changes(&stable)
+        );
+        assert!(!stable.is_empty() && changes(&stable) <= changes(&raw).max(1), "{clip}: {stable:?}");
+        assert!(steepest < 45.0, "{clip}: read at {steepest} degrees");
     }
 }
 

@@ -18,6 +18,7 @@ mod models;
 mod mtcnn_parity;
 #[cfg(feature = "dds")]
 mod node;
+#[cfg(feature = "dds")]
 mod node_lifecycle;
 #[cfg(feature = "dds")]
 mod node_support;

@@ -35,10 +35,14 @@ fn wait_for_all(peer: &mut Peer, cameras: &[(&str, usize)], heard: &mut Heard) {
                 .is_some_and(|[received, .., waiting]| received == *sent as u64 && waiting == 0)
         })
     });
-    heard.people.extend(peer.take("/rostro/people"));
+    let processed: u64 = cameras.iter().map(|(camera, _)| counts(&heard.diagnostics, camera).unwrap()[1]).sum();
+    wait_until("people of every processed frame", || {
+        heard.people.extend(peer.take("/rostro/people"));
+        heard.people.len() as u64 >= processed
+    });
 }
 
-/// Two cameras at 15 Hz; `write` writes a folder of frames for the peer.
+/// Two cameras at 10 Hz; `write` writes a folder of frames for the peer.
 fn see_and_replay(test: &str, transport: &str, write: fn(&Path, &[image::RgbImage]) -> std::path::PathBuf) {
     let (Some(frames), Some(_)) = (clip(test), runtime(test)) else { return };
     let folder = folder(test);
@@ -58,9 +62,9 @@ fn see_and_replay(test: &str, transport: &str, write: fn(&Path, &[image::RgbImag
     // The right camera sees the clip from its middle on.
     let mut turned = frames.clone();
     turned.rotate_left(frames.len() / 2);
-    let count = 45;
-    peer.publish(&topic("left"), &write(&folder.join("left"), &frames), 15.0, count);
-    peer.publish(&topic("right"), &write(&folder.join("right"), &turned), 15.0, count);
+    let count = 60;
+    peer.publish(&topic("left"), &write(&folder.join("left"), &frames), 10.0, count);
+    peer.publish(&topic("right"), &write(&folder.join("right"), &turned), 10.0, count);
     let sent = [("left", peer.published(&topic("left"))), ("right", peer.published(&topic("right")))];
     let mut heard = Heard { people: Vec::new(), diagnostics: Vec::new() };
     wait_for_all(&mut peer, &[("left", count), ("right", count)], &mut heard);
@@ -229,28 +233,27 @@ fn people_are_enrolled_named_and_forgotten_through_services() {
             "do": "call", "service": "/rostro/enrol", "type": "Enrol", "client": client, "request": enrol, "later": client
         }));
     }
-    let enrolled = peer.ask(&json!({"do": "answer", "of": "Ellen", "timeout": 40}));
-    let refused = peer.ask(&json!({"do": "answer", "of": "Nora", "timeout": 40}));
-    println!("Ellen: {enrolled}\nNora: {refused}");
+    let answers = ["Ellen", "Nora"].map(|client| peer.ask(&json!({"do": "answer", "of": client, "timeout": 60})));
+    println!("Ellen: {}\nNora: {}", answers[0], answers[1]);
+    // Whose request came first is the network's business.
+    let first = usize::from(answers[1]["success"] == true);
+    let (name, [enrolled, refused]) = (["Ellen", "Nora"][first], [&answers[first], &answers[1 - first]]);
     assert_eq!((&enrolled["success"], &refused["success"]), (&json!(true), &json!(false)));
     assert!(!refused["message"].as_str().unwrap().is_empty());
     let id = enrolled["person_id"].as_str().unwrap().to_owned();
 
     // She is known by her name, in people and in the list.
-    assert_eq!(latest_person(&mut peer, |person| person["name"] == "Ellen")["person_id"], id.as_str());
+    assert_eq!(latest_person(&mut peer, |person| person["name"] == name)["person_id"], id.as_str());
     let listed = peer.call("/rostro/list_people", "ListPeople", json!({}));
     let [record] = listed["people"].as_array().unwrap().as_slice() else { panic!("{listed}") };
-    assert_eq!(
-        (&record["person_id"], &record["name"], &record["consent"]),
-        (&json!(id), &json!("Ellen"), &json!(true))
-    );
+    assert_eq!((&record["person_id"], &record["name"], &record["consent"]), (&json!(id), &json!(name), &json!(true)));
     assert!(record["references"].as_u64().unwrap() >= 1);
     let exported = peer.call("/rostro/export_person", "ExportPerson", json!({"person_id": id}));
-    assert!(exported["json"].as_str().unwrap().contains("Ellen"), "{exported}");
+    assert!(exported["json"].as_str().unwrap().contains(name), "{exported}");
     // A late subscriber gets the latched list.
     peer.listen("/rostro/known_people", "KnownPeople", true);
     wait_until("the latched list", || {
-        peer.take("/rostro/known_people").last().is_some_and(|known| known["people"][0]["name"] == "Ellen")
+        peer.take("/rostro/known_people").last().is_some_and(|known| known["people"][0]["name"] == name)
     });
 
     let picture = folder.join("frames/00000");
@@ -285,7 +288,11 @@ fn people_are_enrolled_named_and_forgotten_through_services() {
         forgotten["removed"].as_array().unwrap().iter().any(|line| line.as_str().unwrap().starts_with("references"))
     );
     assert_eq!(peer.call("/rostro/list_people", "ListPeople", json!({}))["people"], json!([]));
-    let mut kinds = kinds_of(&peer.take("/rostro/events"));
+    let mut kinds = Vec::new();
+    wait_until("the event of her being forgotten", || {
+        kinds.extend(kinds_of(&peer.take("/rostro/events")));
+        kinds.contains(&u64::from(messages::PersonEvent::PERSON_FORGOTTEN))
+    });
     wait_until("late subscribers are told nothing of her", || {
         peer.listen("/rostro/events", "PersonEvent", true);
         rostro::runtime::sleep(std::time::Duration::from_secs(1));
@@ -385,14 +392,18 @@ fn a_silent_camera_is_reported_and_its_return_too() {
     peer.listen("/diagnostics", "DiagnosticArray", false);
     let mut seen = BTreeMap::new();
     wait_until("an error after ten seconds", || {
-        if let Some((level, message, values)) = diagnostics(&peer.take("/diagnostics"), "/input_camera") {
-            assert_eq!(values["topic"], "/head/image_raw");
-            seen.entry(level).or_insert(message);
+        for message in peer.take("/diagnostics") {
+            if let Some((level, message, values)) = diagnostics(&[message], "/input_camera") {
+                assert_eq!(values["topic"], "/head/image_raw");
+                seen.entry(level).or_insert(message);
+            }
         }
         seen.contains_key(&2)
     });
     println!("{seen:?}");
-    assert!(seen[&1].contains("/head/image_raw") && seen[&1].contains("nobody publishes there"), "{seen:?}");
+    // Where discovery took ten seconds, there was no warning before.
+    let told = seen.get(&1).unwrap_or(&seen[&2]);
+    assert!(told.contains("/head/image_raw") && told.contains("nobody publishes there"), "{seen:?}");
 
     // A camera that offers less than is asked for is named with what it offers.
     let frames = write_raw(&folder.join("frames"), &[picture], "rgb8");

@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A domain that no other test of this process has, and hardly any other process on this machine.
 pub(crate) fn own_domain() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let process = (std::process::id() % 19) as u16;
-    11 + process * 11 + NEXT.fetch_add(1, Ordering::Relaxed) % 11
+    let process = (std::process::id() % 13) as u16;
+    11 + process * 16 + NEXT.fetch_add(1, Ordering::Relaxed) % 16
 }
 
 /// A running `rostro node`.
@@ -177,7 +177,7 @@ impl Peer {
     #[expect(clippy::needless_pass_by_value, reason = "written where it is called")]
     pub(crate) fn call(&mut self, service: &str, kind: &str, request: Value) -> Value {
         let answer =
-            self.ask(&json!({"do": "call", "service": service, "type": kind, "request": request, "timeout": 30}));
+            self.ask(&json!({"do": "call", "service": service, "type": kind, "request": request, "timeout": 60}));
         assert_eq!(answer.get("error"), None, "{service}");
         answer
     }

@@ -143,8 +143,9 @@ fn a_client_that_comes_late_sees_faces_and_persons() {
     let folder = crate::replay::folder(name);
     let domain = own_domain();
     let Some(mut peer) = Peer::start(name, domain) else { return };
+    // One face for as long as this takes, however slow the machine.
     let parameters = "output: {mode: ros4hri_standalone}\ncamera_reliability: reliable\nidentity: {enabled: false}\n\
-                      processing: {max_age_secs: 0.0}\n";
+                      processing: {max_age_secs: 0.0}\ntracker: {coast_secs: 30.0}\n";
     let mut node = LiveNode::start(domain, &folder, parameters, &["--image", "/head/image_raw"]);
     peer.listen("/humans/faces/tracked", "IdsList", false);
     let focal = frames[0].width();

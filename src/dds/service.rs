@@ -26,10 +26,10 @@ const HEADER_LEN: usize = 16;
 const WRITER: u8 = 0x03;
 /// How long the first answer to somebody waits for their reader to be known: longer than Cyclone's own
 /// servers do (100 ms), as discovery is late on a machine that is busy with networks.
-const READER_TIMEOUT: Duration = Duration::from_secs(1);
+const READER_TIMEOUT: Duration = Duration::from_secs(2);
 const READER_POLL: Duration = Duration::from_millis(2);
 /// From when discovery knows a reader until our writer has surely been told, by another thread.
-const MATCH_TIME: Duration = Duration::from_millis(50);
+const MATCH_TIME: Duration = Duration::from_millis(100);
 /// Askers remembered that need no waiting any more.
 const MOST_ASKERS: usize = 64;
 

@@ -44,6 +44,14 @@ pub enum Update {
     },
 }
 
+/// Somebody whom another program made forget, until they are seen not to be learnt again.
+pub struct Forgotten {
+    /// What was known of them.
+    pub references: Vec<Reference>,
+    /// When they would have been forgotten anyway.
+    pub expires: Option<Stamp>,
+}
+
 /// What was removed when somebody was forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
@@ -87,6 +95,8 @@ pub struct StoredGallery {
     revision: u64,
     /// What other programs changed, until somebody asks.
     updates: Vec<Update>,
+    /// Who is gone by them, until somebody asks.
+    forgotten: Vec<Forgotten>,
     /// Strangers who are in memory alone.
     visitors: BTreeSet<PersonId>,
 }
@@ -165,7 +175,15 @@ impl StoredGallery {
     }
 
     const fn of(memory: MemoryGallery, store: Option<Store>) -> Self {
-        Self { memory, store, refusal: None, revision: 0, updates: Vec::new(), visitors: BTreeSet::new() }
+        Self {
+            memory,
+            store,
+            refusal: None,
+            revision: 0,
+            updates: Vec::new(),
+            forgotten: Vec::new(),
+            visitors: BTreeSet::new(),
+        }
     }
 
     /// The file, when there is one.
@@ -184,6 +202,11 @@ impl StoredGallery {
             self.take(news);
         }
         Ok(std::mem::take(&mut self.updates))
+    }
+
+    /// Whom other programs made forget since the last call.
+    pub fn take_forgotten(&mut self) -> Vec<Forgotten> {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// Sets `count` face ids aside for this program and returns the number of the first; `None`
@@ -444,6 +467,10 @@ impl StoredGallery {
     fn take(&mut self, news: Option<News>) {
         let Some(News { gone, people, next_person }) = news else { return };
         for (person, merged_into) in gone {
+            if let (None, Ok(record)) = (merged_into, self.memory.record(person)) {
+                let expires = record.expires;
+                self.forgotten.push(Forgotten { references: self.memory.references(person), expires });
+            }
             self.memory.remove(person);
             self.updates.push(match merged_into {
                 Some(keep) => Update::Merged { keep, absorb: person },

@@ -143,6 +143,13 @@ impl Outputs {
         }
     }
 
+    /// Takes over what may change at run time.
+    pub(super) const fn reconfigure(&mut self, config: &Config) {
+        if let Some((humans, _)) = &mut self.humans {
+            humans.reconfigure(config);
+        }
+    }
+
     /// What services changed.
     pub(super) fn changed(&mut self, events: &[PersonEvent]) {
         if self.humans.is_some() {

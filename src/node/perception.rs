@@ -210,10 +210,16 @@ impl Perception {
         }
     }
 
+    /// Takes parameters that may change while the node runs.
+    pub(super) fn reconfigure(&mut self, config: &Config) {
+        self.line.reconfigure(config);
+        self.outputs.reconfigure(config);
+    }
+
     fn answer(&mut self, call: Call) {
         match call {
             Call::Service { work, answer, .. } => work(self, answer),
-            Call::Reconfigure(config) => self.line.reconfigure(&config),
+            Call::Reconfigure(config) => self.reconfigure(&config),
             // The images may have told it already.
             Call::ClockJumped { from, to } => {
                 self.shared.inbox.discard_after(to.plus_secs(AHEAD_SECS));

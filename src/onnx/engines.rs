@@ -4,7 +4,8 @@
 //! ```text
 //! ~/.cache/rostro/engines/<gpu, TensorRT, ONNX Runtime>/timing/    how long TensorRT's kernels take here
 //!     …/<model, part, precision, shapes>/                          an engine, whole
-//!     …/<model, part, precision, shapes>.partial/  .lock           one being built, and by whom
+//!     …/build.lock                                                 held while one is being built
+//!     …/<model, part, precision, shapes>.partial/                  the one
 //!     …/<model, part, precision, shapes>.parity                    whether it answers as it should
 //! ```
 //!
@@ -70,7 +71,7 @@ impl EngineStore {
     }
 
     /// The folder with the engine of `key`: the one there is, else the one that `build` makes in the folder it
-    /// is given. Waits while another process builds the same.
+    /// is given. Waits while another process builds.
     ///
     /// # Errors
     /// What `build` says, and when the folder cannot be written; nothing of a failed build stays.
@@ -86,7 +87,8 @@ impl EngineStore {
         let failed = |path: &Path, error: &io::Error| format!("{}: {error}", path.display());
         let parent = folder.parent().unwrap_or(&self.root);
         fs::create_dir_all(parent).map_err(|error| failed(parent, &error))?;
-        let lock_path = beside(&folder, "lock");
+        // One at a time on this machine: builders share the timing cache, and would disturb each other's timing.
+        let lock_path = parent.join("build.lock");
         let lock = File::create(&lock_path).map_err(|error| failed(&lock_path, &error))?;
         lock.lock().map_err(|error| failed(&lock_path, &error))?;
         // Looked at again: another process may have built it while this one waited.
@@ -122,7 +124,7 @@ impl EngineStore {
     pub(super) fn set_parity(&self, key: &EngineKey, parity: &Parity) -> io::Result<()> {
         let folder = key.folder(&self.root);
         fs::create_dir_all(folder.parent().unwrap_or(&self.root))?;
-        let partial = beside(&folder, "parity.partial");
+        let partial = beside(&folder, &format!("parity.{}", std::process::id()));
         fs::write(&partial, serde_json::to_string_pretty(parity)?)?;
         fs::rename(partial, beside(&folder, "parity"))
     }

@@ -104,12 +104,17 @@ impl Runtime {
     pub(super) fn engine_key(&self, spec: &NetSpec, precision: &str) -> EngineKey {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
         let Shapes { least, usual, most } = spec.shapes;
+        // The machine is known by its first graphics processor.
+        let device = match self.config.device {
+            0 => String::new(),
+            number => format!(" device {number}"),
+        };
         EngineKey {
             model: spec.tag.clone(),
             part: spec.part.clone(),
             precision: precision.to_owned(),
             shapes: [least, usual, most].map(text_of).join(" "),
-            gpu: format!("{} {}", or_none(&self.machine.gpu), or_none(&self.machine.driver)),
+            gpu: format!("{} {}{device}", or_none(&self.machine.gpu), or_none(&self.machine.driver)),
             tensorrt: or_none(&self.machine.tensorrt),
             runtime: self.version.clone(),
         }

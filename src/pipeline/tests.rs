@@ -188,6 +188,43 @@ fn who_was_forgotten_is_not_learnt_again_in_this_run() {
 }
 
 #[test]
+fn who_another_program_forgets_is_not_learnt_again_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("people.db");
+    let mut robot = Robot::new(AutoEnrol::Permanent);
+    robot.line.open_gallery(&file).unwrap();
+    let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    let stranger = ids(&left)[0].unwrap();
+    let mut other = crate::gallery::StoredGallery::open(&file, &tag()).unwrap();
+    other.forget(stranger).unwrap();
+    robot.created();
+    let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    robot.now = robot.now.plus_secs(1000.0);
+    let [later, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
+    assert_eq!((ids(&left), ids(&later), robot.created()), (vec![None], vec![None], 0));
+}
+
+#[test]
+fn a_running_detector_takes_new_settings() {
+    struct Notes(std::sync::mpsc::Sender<u32>);
+    impl FaceDetector for Notes {
+        fn detect(&mut self, _: ImageView<'_>, _: &mut Vec<Detection>) -> Result<(), InferenceError> {
+            Ok(())
+        }
+        fn configure(&mut self, config: &crate::config::DetectorConfig) {
+            self.0.send(config.min_face_px).unwrap();
+        }
+    }
+    let (notes, noted) = std::sync::mpsc::channel();
+    let stages = Stages { detector: Box::new(Notes(notes)), landmarks: None, embedding: None, emotion: None };
+    let mut line = Pipeline::new(Config::default(), stages);
+    let mut config = Config::default();
+    config.detector.min_face_px = 77;
+    line.reconfigure(&config);
+    assert_eq!(noted.try_iter().last(), Some(77));
+}
+
+#[test]
 fn a_face_that_resembles_a_poster_is_never_learnt() {
     let mut robot = Robot::new(AutoEnrol::Session);
     let poster = EnrolAs { not_a_person: true, ..EnrolAs::default() };

@@ -42,7 +42,7 @@ impl Pipeline {
 
     /// Why the gallery's file could not be read or written when that was last tried.
     pub fn gallery_trouble(&self) -> Option<&str> {
-        self.gallery_trouble.as_deref()
+        self.gallery_unread.as_deref().or(self.gallery_trouble.as_deref())
     }
 
     /// Writes down what waits to be written; to be called at the end.
@@ -54,8 +54,14 @@ impl Pipeline {
     /// Everything but enrolments that [`Pipeline::settle`] does.
     pub(super) fn keep_up(&mut self, now: Stamp) {
         match self.gallery.refresh() {
-            Ok(updates) => updates.into_iter().for_each(|update| self.take_over(update)),
-            Err(error) => self.note_trouble(&error.into()),
+            Ok(updates) => {
+                self.gallery_unread = None;
+                self.keep_from_learning_again(now);
+                for update in updates {
+                    self.take_over(update);
+                }
+            }
+            Err(error) => note_trouble(&mut self.gallery_unread, &error.into()),
         }
         let sightings = self.sightings.due();
         self.write_sightings(sightings);
@@ -109,6 +115,16 @@ impl Pipeline {
         self.unwanted.extend(enrol::mean_look(&references));
     }
 
+    /// [`Self::note_unwanted`] of those whom another program made forget; not of strangers whose time was over.
+    fn keep_from_learning_again(&mut self, now: Stamp) {
+        let forgotten = self.gallery.take_forgotten();
+        if self.config.identity.auto_enrol == AutoEnrol::Off {
+            return;
+        }
+        let asked_for = forgotten.into_iter().filter(|one| one.expires.is_none_or(|expires| expires > now));
+        self.unwanted.extend(asked_for.filter_map(|one| enrol::mean_look(&one.references)));
+    }
+
     /// Somebody who was forgotten asks to be known again.
     pub(super) fn note_wanted(&mut self, references: &[Reference], similarity: &Similarity) {
         let Some(look) = enrol::mean_look(references) else { return };
@@ -146,7 +162,7 @@ impl Pipeline {
                 Err(GalleryError::UnknownPerson(_)) => {}
                 Err(error) => {
                     self.sightings.put_back(person, Sighting { last_seen, encounters });
-                    self.note_trouble(&error);
+                    note_trouble(&mut self.gallery_trouble, &error);
                 }
             }
         }
@@ -177,12 +193,13 @@ impl Pipeline {
             self.faces_until = first + FACES_RESERVED;
         }
     }
+}
 
-    fn note_trouble(&mut self, error: &GalleryError) {
-        let text = error.to_string();
-        if self.gallery_trouble.as_ref() != Some(&text) {
-            tracing::warn!("{text}");
-        }
-        self.gallery_trouble = Some(text);
+/// Keeps what is wrong; what is new of it goes to the log.
+fn note_trouble(place: &mut Option<String>, error: &GalleryError) {
+    let text = error.to_string();
+    if place.as_ref() != Some(&text) {
+        tracing::warn!("{text}");
     }
+    *place = Some(text);
 }

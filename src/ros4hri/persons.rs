@@ -75,6 +75,10 @@ impl Persons {
         Self { leave_secs, stored: BTreeSet::new(), nodes: BTreeMap::new(), known: None, tracked: None }
     }
 
+    pub(super) const fn set_leave_secs(&mut self, leave_secs: f64) {
+        self.leave_secs = leave_secs;
+    }
+
     pub(super) fn know(&mut self, stored: impl IntoIterator<Item = PersonId>) {
         self.stored = stored.into_iter().collect();
     }

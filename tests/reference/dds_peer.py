@@ -776,7 +776,9 @@ class Frames(threading.Thread):
         self.compressed = files[0].suffix == ".jpg"
         self.pictures = [self.load(file) for file in files]
         kind = CompressedImage if self.compressed else Image
-        terms = qos(command.get("reliable", True), False, 5)
+        # A few images are kept until everybody has them; of a stream, the last ones.
+        depth = command["count"] if command["count"] <= 64 else 5
+        terms = qos(command.get("reliable", True), False, depth)
         self.writer = DataWriter(participant, Topic(participant, "rt" + command["topic"], kind, qos=terms), qos=terms)
         self.info = None
         if "info" in command:
@@ -799,7 +801,7 @@ class Frames(threading.Thread):
 
     def run(self):
         command = self.command
-        end = time.time() + command.get("wait", 10)
+        end = time.time() + command.get("wait", 60)
         while not self.writer.get_matched_subscriptions() and time.time() < end:
             time.sleep(0.01)
         time.sleep(command.get("delay", 0.0))
@@ -888,7 +890,7 @@ class Peer:
         terms = qos(True, False, 50)
         kind = GARBAGE[command["type"]]
         writer = DataWriter(participant, Topic(participant, "rt" + command["topic"], kind, qos=terms), qos=terms)
-        end = time.time() + 10
+        end = time.time() + 60
         while not writer.get_matched_subscriptions() and time.time() < end:
             time.sleep(0.01)
         source = random.Random(7)
@@ -905,7 +907,7 @@ class Peer:
 
     def call(self, command):
         client = self.client(command)
-        if not client.wait(10):
+        if not client.wait(60):
             return {"error": "no such service"}
         fields = dict(command.get("request", {}))
         if "picture" in fields:
@@ -927,13 +929,13 @@ class Peer:
 
     def connect(self, command):
         # Clients that know the service beforehand can call at the same time.
-        return self.client(command).wait(10)
+        return self.client(command).wait(60)
 
     def garbage_call(self, command):
         participant = DomainParticipant(self.domain)
         self.others.append(participant)
         client = Client(participant, command["service"], "SetName", GarbageSetNameRequest)
-        if not client.wait(10):
+        if not client.wait(60):
             return {"error": "no such service"}
         client.send(noise=[255] * 64)
         return client.answer(command.get("timeout", 2)) or {"error": "no answer"}

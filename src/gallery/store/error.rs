@@ -36,8 +36,8 @@ pub enum StoreError {
     },
     /// Another program holds it.
     #[error(
-        "cannot {action} the gallery {}: another program has kept it locked for 5 s; nothing was changed, try again when \
-         it is done", path.display()
+        "cannot {action} the gallery {}: another program keeps it locked; nothing was changed, try again when it is \
+         done", path.display()
     )]
     Busy {
         /// What was tried.
