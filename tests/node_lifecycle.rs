@@ -112,6 +112,10 @@ fn a_managed_node_goes_where_it_is_led() {
     assert_eq!(state(&mut peer), "unconfigured");
     assert!(change(&mut peer, 0, "configure") && change(&mut peer, 0, "activate"));
     wait_until("people again", || observed(peer.take("/rostro/people")));
+    // A detector that is asked for more than it can give finds nobody from the next image on.
+    let set = set_parameter(&mut peer, "detector.score_threshold", &json!({"type": 3, "double_value": 1.0}));
+    assert_eq!(set["successful"], true, "{set}");
+    wait_until("nobody", || peer.take("/rostro/people").last().is_some_and(|last| last["people"] == json!([])));
     assert!(change(&mut peer, 7, ""));
     assert_eq!(state(&mut peer), "finalized");
     assert_eq!(transitions(&mut peer, "/rostro/get_available_transitions"), Vec::<String>::new());
