@@ -16,9 +16,10 @@ def main(a):
 
     log = json.loads((Path(a.run) / "log.json").read_text())
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
-    epochs = [row["epoch"] for row in log]
-    left.plot(epochs, [row["loss8"] for row in log], label="FER+ votes")
-    left.plot(epochs, [row["loss7"] for row in log], label="FER2013")
+    # The clock may run out before the first batch of an epoch.
+    learnt = [row for row in log if row["loss8"] > 0]
+    left.plot([row["epoch"] for row in learnt], [row["loss8"] for row in learnt], label="FER+ votes")
+    left.plot([row["epoch"] for row in learnt], [row["loss7"] for row in learnt], label="FER2013")
     left.set_title("training loss (augmented, mixed)")
     measured = [row for row in log if "valid" in row]
     for part, style in (("valid", "-"), ("held", ":")):
