@@ -146,7 +146,7 @@ impl Humans {
             faces: BTreeMap::new(),
             transforms: Transforms::default(),
             matches: Matches::default(),
-            persons: Persons::new(settings.leave_secs),
+            persons: Persons::default(),
             writer: Writer::default(),
             settings,
         }
@@ -155,7 +155,6 @@ impl Humans {
     /// Takes over what may change at run time.
     pub const fn reconfigure(&mut self, config: &Config) {
         self.settings.leave_secs = config.people.leave_secs;
-        self.persons.set_leave_secs(config.people.leave_secs);
     }
 
     /// The topics that are there whoever is seen; the others come and go with faces and persons.
@@ -228,7 +227,7 @@ impl Humans {
             self.matches.publish(people, &listed, &topic, sink, &mut self.writer);
         }
         if self.has_persons() {
-            self.persons.publish(people.stamp, &people.frame_id, &self.settings.namespace, sink, &mut self.writer);
+            self.persons.publish(people.stamp, &people.frame_id, &self.settings, sink, &mut self.writer);
         }
         self.close_faces(people.stamp, sink);
     }
@@ -241,7 +240,7 @@ impl Humans {
             self.matches.retract_all(stamp, &self.name("candidate_matches"), sink, &mut self.writer);
         }
         if self.has_persons() {
-            self.persons.end(stamp, &self.settings.namespace, sink, &mut self.writer);
+            self.persons.end(stamp, &self.settings, sink, &mut self.writer);
         }
         for face in std::mem::take(&mut self.faces).into_keys() {
             self.close_face(face, sink);
@@ -336,7 +335,7 @@ impl Humans {
         if !self.settings.transforms {
             return;
         }
-        let persons = self.persons.places(&people.camera, people.stamp);
+        let persons = self.persons.places(&people.camera, people.stamp, self.settings.leave_secs);
         let message = self.transforms.of(people, persons);
         if !message.transforms.is_empty() {
             self.writer.send(sink, "/tf", people.stamp, &message);

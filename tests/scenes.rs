@@ -359,7 +359,6 @@ fn thirty_scenes_reach_their_targets() {
     assert!(tracking.idf1 >= 0.97, "IDF1 {}", tracking.idf1);
     assert!(same as f64 >= 0.95 * returned as f64, "the same id after {same} of {returned} returns");
     assert!(wrong.abs() < f64::EPSILON, "a wrong name");
-    // In a scene of four, one return that was missed costs a tenth.
-    assert!(played.iter().all(|one| one.faces.idf1 > 0.89), "a scene below 0.89");
+    assert!(played.iter().all(|one| one.faces.idf1 > 0.9), "a scene below 0.9");
     assert!(played.iter().map(|one| one.setting.people).max() == Some(6) || cast.members.len() < 6);
 }

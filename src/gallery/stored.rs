@@ -44,7 +44,7 @@ pub enum Update {
     },
 }
 
-/// Somebody whom another program made forget, until they are seen not to be learnt again.
+/// Somebody whom another program made forget.
 pub struct Forgotten {
     /// What was known of them.
     pub references: Vec<Reference>,

@@ -370,7 +370,9 @@ impl Pipeline {
     /// # Errors
     /// [`OperationError`]; the person is still there then.
     pub fn forget(&mut self, person: PersonId) -> Result<Receipt, OperationError> {
-        self.note_unwanted(person);
+        let gallery = self.gallery.memory();
+        let references = gallery.resolve(person).map(|person| gallery.references(person)).unwrap_or_default();
+        self.note_unwanted(&references);
         self.forget_stored(person)
     }
 
@@ -392,7 +394,8 @@ impl Pipeline {
         }
         let people: Vec<PersonId> = self.gallery.memory().people().map(|record| record.person_id).collect();
         for person in &people {
-            self.note_unwanted(*person);
+            let references = self.gallery.memory().references(*person);
+            self.note_unwanted(&references);
         }
         let mut receipt = self.gallery.forget_all()?;
         for camera in self.cameras.values_mut() {

@@ -4,7 +4,8 @@ use super::{Camera, OperationError, Pipeline};
 use crate::config::AutoEnrol;
 use crate::embed::Embedding;
 use crate::gallery::{
-    GalleryError, Kind, NewPerson, PersonRecord, Receipt, Reference, Sighting, StoreError, StoredGallery, Update, enrol,
+    Forgotten, GalleryError, Kind, NewPerson, PersonRecord, Receipt, Reference, Sighting, StoreError, StoredGallery,
+    Update, enrol,
 };
 use crate::ids::{FaceId, PersonId};
 use crate::model::manifest::Similarity;
@@ -56,7 +57,11 @@ impl Pipeline {
         match self.gallery.refresh() {
             Ok(updates) => {
                 self.gallery_unread = None;
-                self.keep_from_learning_again(now);
+                // A stranger whose time was over may come again.
+                let is_over = |one: &Forgotten| one.expires.is_some_and(|expires| expires <= now);
+                for one in self.gallery.take_forgotten().into_iter().filter(|one| !is_over(one)) {
+                    self.note_unwanted(&one.references);
+                }
                 for update in updates {
                     self.take_over(update);
                 }
@@ -106,23 +111,10 @@ impl Pipeline {
 
     /// Keeps the robot from learning somebody again by itself who was forgotten in this run. Only while
     /// it learns strangers, in memory alone, and until they are enrolled again.
-    pub(super) fn note_unwanted(&mut self, person: PersonId) {
-        if self.config.identity.auto_enrol == AutoEnrol::Off {
-            return;
+    pub(super) fn note_unwanted(&mut self, references: &[Reference]) {
+        if self.config.identity.auto_enrol != AutoEnrol::Off {
+            self.unwanted.extend(enrol::mean_look(references));
         }
-        let gallery = self.gallery.memory();
-        let references = gallery.resolve(person).map(|person| gallery.references(person)).unwrap_or_default();
-        self.unwanted.extend(enrol::mean_look(&references));
-    }
-
-    /// [`Self::note_unwanted`] of those whom another program made forget; not of strangers whose time was over.
-    fn keep_from_learning_again(&mut self, now: Stamp) {
-        let forgotten = self.gallery.take_forgotten();
-        if self.config.identity.auto_enrol == AutoEnrol::Off {
-            return;
-        }
-        let asked_for = forgotten.into_iter().filter(|one| one.expires.is_none_or(|expires| expires > now));
-        self.unwanted.extend(asked_for.filter_map(|one| enrol::mean_look(&one.references)));
     }
 
     /// Somebody who was forgotten asks to be known again.

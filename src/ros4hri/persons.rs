@@ -5,7 +5,7 @@
 //! permanent one, and leaves the list a while later.
 
 use super::transforms::Place;
-use super::{LINGER_SECS, Sink, Topic, Writer};
+use super::{LINGER_SECS, Settings, Sink, Topic, Writer};
 use crate::head_pose::HeadPose;
 use crate::ids::{CameraId, FaceId, PersonId};
 use crate::node::transport::Qos;
@@ -31,8 +31,8 @@ const MOST_ABSENT: usize = 64;
 const NOWHERE: f32 = 0.01;
 
 /// Everyone, seen or known.
+#[derive(Default)]
 pub(super) struct Persons {
-    leave_secs: f64,
     stored: BTreeSet<PersonId>,
     nodes: BTreeMap<String, Node>,
     /// The lists as they were last sent, and when.
@@ -71,14 +71,6 @@ struct Engagement {
 }
 
 impl Persons {
-    pub(super) fn new(leave_secs: f64) -> Self {
-        Self { leave_secs, stored: BTreeSet::new(), nodes: BTreeMap::new(), known: None, tracked: None }
-    }
-
-    pub(super) const fn set_leave_secs(&mut self, leave_secs: f64) {
-        self.leave_secs = leave_secs;
-    }
-
     pub(super) fn know(&mut self, stored: impl IntoIterator<Item = PersonId>) {
         self.stored = stored.into_iter().collect();
     }
@@ -135,12 +127,12 @@ impl Persons {
     }
 
     /// The frames of the persons whom this camera saw last.
-    pub(super) fn places(&self, camera: &CameraId, stamp: Stamp) -> Vec<Place<'_>> {
+    pub(super) fn places(&self, camera: &CameraId, stamp: Stamp, leave_secs: f64) -> Vec<Place<'_>> {
         let mut places = Vec::new();
         for (id, node) in self.nodes.iter().filter(|(_, node)| node.is_open && node.alias.is_empty()) {
             let is_of_camera = node.seen.as_ref().is_some_and(|(seen_by, _)| seen_by == camera);
             if let Some((frame_id, head)) = node.place.as_ref().filter(|_| is_of_camera)
-                && node.location_confidence(stamp, self.leave_secs) >= NOWHERE
+                && node.location_confidence(stamp, leave_secs) >= NOWHERE
             {
                 places.push(Place { child: format!("person_{id}"), frame_id, head: *head });
             }
@@ -153,7 +145,7 @@ impl Persons {
         &mut self,
         stamp: Stamp,
         frame_id: &str,
-        namespace: &str,
+        Settings { namespace, leave_secs, .. }: &Settings,
         sink: &mut dyn Sink,
         writer: &mut Writer,
     ) {
@@ -166,25 +158,24 @@ impl Persons {
         // A person is known before anything else is said about it, and before an alias names it.
         let known = known.into_iter().collect();
         send_list(&mut self.known, known, &format!("{namespace}/persons/known"), &header, stamp, sink, writer);
-        let leave_secs = self.leave_secs;
         for (id, node) in self.nodes.iter_mut().filter(|(_, node)| node.is_open) {
             let topic = |below: &str| format!("{namespace}/persons/{id}/{below}");
-            node.publish(topic, &header, stamp, leave_secs, sink, writer);
+            node.publish(topic, &header, stamp, *leave_secs, sink, writer);
         }
         let topic = format!("{namespace}/persons/tracked");
         send_list(&mut self.tracked, tracked, &topic, &header, stamp, sink, writer);
     }
 
     /// Nobody is seen any more; every topic ends.
-    pub(super) fn end(&mut self, stamp: Stamp, namespace: &str, sink: &mut dyn Sink, writer: &mut Writer) {
+    pub(super) fn end(&mut self, stamp: Stamp, settings: &Settings, sink: &mut dyn Sink, writer: &mut Writer) {
         for node in self.nodes.values_mut() {
             node.lose(stamp);
             (node.seen, node.repeated) = (None, None);
             node.leaves = node.leaves.filter(|_| node.is_anonymous).map(|_| stamp);
         }
-        self.publish(stamp, "", namespace, sink, writer);
+        self.publish(stamp, "", settings, sink, writer);
         for id in std::mem::take(&mut self.nodes).into_keys() {
-            close(namespace, &id, sink);
+            close(&settings.namespace, &id, sink);
         }
         (self.known, self.tracked) = (None, None);
     }

@@ -766,6 +766,10 @@ class Listener(threading.Thread):
         return came
 
 
+# Longest wait for the other side to be known; a machine that builds beside the tests is slow.
+DISCOVERY_SECS = 60
+
+
 class Frames(threading.Thread):
     """Publishes the pictures of a folder over and over, stamped with the time they are sent."""
 
@@ -801,7 +805,7 @@ class Frames(threading.Thread):
 
     def run(self):
         command = self.command
-        end = time.time() + command.get("wait", 60)
+        end = time.time() + command.get("wait", DISCOVERY_SECS)
         while not self.writer.get_matched_subscriptions() and time.time() < end:
             time.sleep(0.01)
         time.sleep(command.get("delay", 0.0))
@@ -890,7 +894,7 @@ class Peer:
         terms = qos(True, False, 50)
         kind = GARBAGE[command["type"]]
         writer = DataWriter(participant, Topic(participant, "rt" + command["topic"], kind, qos=terms), qos=terms)
-        end = time.time() + 60
+        end = time.time() + DISCOVERY_SECS
         while not writer.get_matched_subscriptions() and time.time() < end:
             time.sleep(0.01)
         source = random.Random(7)
@@ -907,7 +911,7 @@ class Peer:
 
     def call(self, command):
         client = self.client(command)
-        if not client.wait(60):
+        if not client.wait(DISCOVERY_SECS):
             return {"error": "no such service"}
         fields = dict(command.get("request", {}))
         if "picture" in fields:
@@ -929,13 +933,13 @@ class Peer:
 
     def connect(self, command):
         # Clients that know the service beforehand can call at the same time.
-        return self.client(command).wait(60)
+        return self.client(command).wait(DISCOVERY_SECS)
 
     def garbage_call(self, command):
         participant = DomainParticipant(self.domain)
         self.others.append(participant)
         client = Client(participant, command["service"], "SetName", GarbageSetNameRequest)
-        if not client.wait(60):
+        if not client.wait(DISCOVERY_SECS):
             return {"error": "no such service"}
         client.send(noise=[255] * 64)
         return client.answer(command.get("timeout", 2)) or {"error": "no answer"}
