@@ -6,6 +6,7 @@ mod embedder;
 mod emotion;
 mod engines;
 mod gate;
+mod layout;
 mod mtcnn;
 #[cfg(test)]
 mod parity;

@@ -2,6 +2,7 @@
 //! no program run.
 
 use super::runtime;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,11 @@ pub struct Machine {
     pub cuda: Option<String>,
     /// Version of libcudnn.
     pub cudnn: Option<String>,
+    /// What the first processor calls itself: its model, or on ARM the numbers of its maker and part.
+    pub processor: Option<String>,
+    /// The instructions it knows, in the kernel's words.
+    #[serde(skip)]
+    pub instructions: BTreeSet<String>,
 }
 
 impl Machine {
@@ -30,9 +36,15 @@ impl Machine {
         Self::look_in(Path::new("/"), &folders)
     }
 
+    /// Whether the processor has instructions for sums of products of eight-bit integers.
+    pub fn multiplies_bytes(&self) -> bool {
+        ["avx512_vnni", "avx_vnni", "asimddp"].iter().any(|name| self.instructions.contains(*name))
+    }
+
     fn look_in(root: &Path, folders: &[PathBuf]) -> Self {
         let first_line = |path: &str| Some(read(&root.join(path))?.lines().next()?.trim().to_owned());
         let version = |library: &str| folders.iter().find_map(|folder| library_version(folder, library));
+        let processors = read(&root.join("proc/cpuinfo")).unwrap_or_default();
         Self {
             gpu: jetson(root).or_else(|| graphics_card(root)),
             driver: first_line("proc/driver/nvidia/version").and_then(|line| driver_version(&line)),
@@ -40,6 +52,8 @@ impl Machine {
             tensorrt: version("libnvinfer.so"),
             cuda: version("libcudart.so"),
             cudnn: version("libcudnn.so"),
+            processor: processor(&processors),
+            instructions: instructions(&processors),
         }
     }
 }
@@ -62,6 +76,25 @@ fn graphics_card(root: &Path) -> Option<String> {
     cards.sort();
     let text = read(&cards.first()?.join("information"))?;
     text.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_owned()))
+}
+
+/// The value of the first line `name : value` of `/proc/cpuinfo`.
+fn first_value<'a>(cpuinfo: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+    lines.find_map(|(found, value)| (found.trim() == name).then(|| value.trim()))
+}
+
+/// `model name` of x86; ARM has numbers.
+fn processor(cpuinfo: &str) -> Option<String> {
+    let of = |name| first_value(cpuinfo, name);
+    let arm = || Some(format!("ARM {} {}", of("CPU implementer")?, of("CPU part")?));
+    of("model name").map(str::to_owned).or_else(arm)
+}
+
+/// `flags` of x86, `Features` of ARM.
+fn instructions(cpuinfo: &str) -> BTreeSet<String> {
+    let words = first_value(cpuinfo, "flags").or_else(|| first_value(cpuinfo, "Features")).unwrap_or_default();
+    words.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The number in `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue ...`.
@@ -121,5 +154,21 @@ mod tests {
         let machine = Machine::look_in(root.path(), &[]);
         assert_eq!(machine.gpu.as_deref(), Some("NVIDIA RTX A2000"));
         assert_eq!(machine.driver.as_deref(), Some("550.54.15"));
+    }
+
+    #[test]
+    fn a_processor_is_told_by_the_kernel() {
+        let root = tempfile::tempdir().unwrap();
+        let look = |cpuinfo: &str| {
+            write(root.path(), "proc/cpuinfo", cpuinfo);
+            let machine = Machine::look_in(root.path(), &[]);
+            (machine.processor.clone(), machine.multiplies_bytes())
+        };
+        let x86 = "processor\t: 0\nmodel name\t: Intel(R) Core(TM) i5\nflags\t\t: fpu avx2 avx_vnni\n\nprocessor\t: 1\nflags\t\t: fpu\n";
+        assert_eq!(look(x86), (Some("Intel(R) Core(TM) i5".into()), true));
+        let arm = "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n";
+        assert_eq!(look(arm), (Some("ARM 0x41 0xd42".into()), true));
+        assert_eq!(look("model name : An old one\nflags : fpu avx2\n"), (Some("An old one".into()), false));
+        assert_eq!(look("nothing of the kind"), (None, false));
     }
 }

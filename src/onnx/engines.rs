@@ -1,8 +1,8 @@
-//! What was built for a graphics processor, and what was found out about it: TensorRT's engines and timing
-//! caches, and whether a network answers as its fp32 original does.
+//! What was built for a processor, and what was found out about it: TensorRT's engines and timing caches,
+//! networks laid out for the CPU, and whether a network answers as its fp32 original does.
 //!
 //! ```text
-//! ~/.cache/rostro/engines/<gpu, TensorRT, ONNX Runtime>/timing/    how long TensorRT's kernels take here
+//! ~/.cache/rostro/engines/<device, TensorRT, ONNX Runtime>/timing/ how long TensorRT's kernels take here
 //!     …/<model, part, precision, shapes>/                          an engine, whole
 //!     …/build.lock                                                 held while one is being built
 //!     …/<model, part, precision, shapes>.partial/                  the one
@@ -29,8 +29,8 @@ pub(super) struct EngineKey {
     pub(super) precision: String,
     /// Shapes it was built for.
     pub(super) shapes: String,
-    /// The graphics processor.
-    pub(super) gpu: String,
+    /// The graphics processor, or the CPU.
+    pub(super) device: String,
     /// Version of TensorRT, or that there is none.
     pub(super) tensorrt: String,
     /// Version of ONNX Runtime.
@@ -39,16 +39,16 @@ pub(super) struct EngineKey {
 
 impl EngineKey {
     /// The folder of this engine below `root`; a hash of all fields keeps apart what reads alike.
-    fn folder(&self, root: &Path) -> PathBuf {
-        let machine = format!("{}-trt{}-ort{}", self.gpu, self.tensorrt, self.runtime);
+    pub(super) fn folder(&self, root: &Path) -> PathBuf {
+        let machine = format!("{}-trt{}-ort{}", self.device, self.tensorrt, self.runtime);
         let network = format!("{}-{}-{}-{}", self.model, self.part, self.precision, &self.digest()[..8]);
         root.join(file_name(&machine)).join(file_name(&network))
     }
 
     fn digest(&self) -> String {
-        let Self { model, part, precision, shapes, gpu, tensorrt, runtime } = self;
+        let Self { model, part, precision, shapes, device, tensorrt, runtime } = self;
         fetch::sha256(
-            [model, part, precision, shapes, gpu, tensorrt, runtime].map(String::as_str).join("\n").as_bytes(),
+            [model, part, precision, shapes, device, tensorrt, runtime].map(String::as_str).join("\n").as_bytes(),
         )
     }
 }
@@ -106,6 +106,11 @@ impl EngineStore {
         Ok(folder)
     }
 
+    /// Forgets the engine of `key`: the next that needs it builds it again.
+    pub(super) fn discard(&self, key: &EngineKey) {
+        let _ = fs::remove_dir_all(key.folder(&self.root));
+    }
+
     /// Where TensorRT keeps how long its kernels take on this machine: shared by all engines.
     pub(super) fn timing_cache(&self, key: &EngineKey) -> PathBuf {
         key.folder(&self.root).parent().unwrap_or(&self.root).join("timing")
@@ -149,7 +154,7 @@ mod tests {
             part: "model".into(),
             precision: "fp16".into(),
             shapes: "1x3x640x640".into(),
-            gpu: "NVIDIA Jetson AGX Orin".into(),
+            device: "NVIDIA Jetson AGX Orin".into(),
             tensorrt: "10.3.0".into(),
             runtime: "1.23.2".into(),
         }
@@ -168,7 +173,7 @@ mod tests {
             |k| &mut k.part,
             |k| &mut k.precision,
             |k| &mut k.shapes,
-            |k| &mut k.gpu,
+            |k| &mut k.device,
             |k| &mut k.tensorrt,
             |k| &mut k.runtime,
         ];
@@ -198,7 +203,9 @@ mod tests {
         });
         let built = built.unwrap();
         assert!(built.join("whole.engine").is_file() && !partial.exists());
-        assert_eq!(store.ensure(&key(), |_| panic!("it is there")), Ok(built));
+        assert_eq!(store.ensure(&key(), |_| panic!("it is there")), Ok(built.clone()));
+        store.discard(&key());
+        assert!(!built.exists());
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn prepare(
             if let Ok((_, parity)) = &result
                 && attempt != Attempt::Cpu
             {
-                let key = runtime.engine_key(spec, &attempt.precision());
+                let key = runtime.engine_key(spec, attempt);
                 runtime.engines.set_parity(&key, parity).map_err(|e| LoadError::Library {
                     reason: format!("the comparison of {network} cannot be kept: {e}"),
                 })?;
@@ -111,7 +111,7 @@ pub(super) fn compare(session: &mut Session, spec: &NetSpec, runs: &[&RecordedRu
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::align::AlignedCrop;
     use crate::config::InferenceConfig;
@@ -119,12 +119,13 @@ mod tests {
     use crate::model::NoProgress;
     use crate::model::runtime;
     use crate::model::store::ModelStore;
+    use crate::onnx::engines::EngineStore;
     use crate::onnx::{OnnxEmotionClassifier, Tape};
     use std::io::Write as _;
     use std::path::PathBuf;
 
     /// A runtime, and the runs of the expression net on a few crops; none (and a word) without ONNX Runtime.
-    fn recorded(test: &str, config: &InferenceConfig) -> Option<(Runtime, Vec<RecordedRun>)> {
+    pub(in crate::onnx) fn recorded(test: &str, config: &InferenceConfig) -> Option<(Runtime, Vec<RecordedRun>)> {
         let store = ModelStore::open(&config.cache_dir).unwrap();
         let library = match runtime::ensure(&store, &mut NoProgress) {
             Ok(library) => library,
@@ -203,11 +204,15 @@ mod tests {
 
     #[test]
     fn the_gate_lets_through_what_answers_alike_and_nothing_else() {
-        let Some((runtime, runs)) = recorded("gate", &InferenceConfig::default()) else { return };
+        let Some((mut runtime, runs)) = recorded("gate", &InferenceConfig::default()) else { return };
         let folder = tempfile::tempdir().unwrap();
+        runtime.engines = EngineStore::new(folder.path().join("engines"));
         let runs: Vec<&RecordedRun> = runs.iter().collect();
         let parity = |bits: u32| {
-            let spec = NetSpec { path: coarser(&runs[0].spec.path, bits, folder.path()), ..(*runs[0].spec).clone() };
+            // Another network has another hash.
+            let tag = format!("rostro-emotion@{bits}");
+            let spec =
+                NetSpec { tag, path: coarser(&runs[0].spec.path, bits, folder.path()), ..(*runs[0].spec).clone() };
             let (mut session, placement) = provider::load_one(&runtime, &spec, Attempt::Cpu).unwrap();
             assert_eq!(placement.single(), Some("cpu"));
             compare(&mut session, &spec, &runs).unwrap()
@@ -239,7 +244,7 @@ mod tests {
             let config = InferenceConfig { provider, allow_fallback, ..runtime.config.clone() };
             let mut runtime = runtime.clone();
             runtime.config = config;
-            runtime.engines = super::super::engines::EngineStore::new(folder.path().to_owned());
+            runtime.engines = EngineStore::new(folder.path().to_owned());
             runtime
         };
         let refused = provider::load(&with(Provider::TensorRt, false), &runs[0].spec).err().unwrap().to_string();
@@ -251,6 +256,8 @@ mod tests {
         }
         let prepared = prepare(&with(Provider::TensorRt, false), &runs, |_| ()).unwrap();
         assert!(prepared.len() == 1 && !prepared[0].passed() && prepared[0].result.is_err());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was built");
+        let built: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let on_cpu = runtime.engine_key(&runs[0].spec, Attempt::Cpu).folder(folder.path());
+        assert_eq!(built, [on_cpu.parent().unwrap()], "nothing was built for another provider");
     }
 }

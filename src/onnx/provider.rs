@@ -2,6 +2,7 @@
 //! ONNX Runtime really did with it.
 
 use super::engines::EngineKey;
+use super::layout;
 use super::session::{LoadError, NetSpec, Runtime};
 use crate::config::{InferenceConfig, Precision, Provider};
 use crate::runtime as clock;
@@ -142,17 +143,17 @@ pub(super) fn load(runtime: &Runtime, spec: &NetSpec) -> Result<Loaded, LoadErro
 /// # Errors
 /// Why that cannot be done, or must not.
 pub(super) fn load_one(runtime: &Runtime, spec: &NetSpec, attempt: Attempt) -> Result<(Session, Placement), String> {
+    let key = runtime.engine_key(spec, attempt);
     if attempt == Attempt::Cpu {
-        return open(runtime, spec, |_| Ok(()));
+        return layout::load(runtime, spec, &key);
     }
     check_registers(runtime, attempt)?;
-    let key = runtime.engine_key(spec, &attempt.precision());
     if runtime.is_gated {
         check_parity(runtime, &key, attempt)?;
     }
     let (session, placement) = match attempt {
         Attempt::TensorRt(precision) => load_tensorrt(runtime, spec, precision, &key)?,
-        _ => open(runtime, spec, |builder| register_cuda(runtime, builder))?,
+        _ => open(runtime, spec, |builder| with_cuda(runtime, builder))?,
     };
     if !placement.has(attempt.provider()) {
         return Err(format!("it was registered, but the network was placed on: {placement}"));
@@ -210,10 +211,10 @@ fn load_tensorrt(
             .with_profile_max_shapes(shapes(spec.shapes.most))
     };
     let open_in = |folder: &Path| {
-        open(runtime, spec, |builder| {
-            provider(folder).register(builder).map_err(|error| error.to_string())?;
+        open(runtime, spec, |mut builder| {
+            provider(folder).register(&mut builder).map_err(|error| error.to_string())?;
             // What TensorRT does not take still belongs on the graphics processor.
-            register_cuda(runtime, builder)
+            with_cuda(runtime, builder)
         })
     };
     let folder = runtime.engines.ensure(key, |partial| {
@@ -267,11 +268,16 @@ fn register_cuda(runtime: &Runtime, builder: &mut SessionBuilder) -> Result<(), 
     cuda.with_tf32(false).register(builder).map_err(|error| error.to_string())
 }
 
-/// Opens a session with what `register` adds, and reads off ONNX Runtime's log where the nodes went.
-fn open(
+fn with_cuda(runtime: &Runtime, mut builder: SessionBuilder) -> Result<SessionBuilder, String> {
+    register_cuda(runtime, &mut builder)?;
+    Ok(builder)
+}
+
+/// Opens a session with what `add` adds, and reads off ONNX Runtime's log where the nodes went.
+pub(super) fn open(
     runtime: &Runtime,
     spec: &NetSpec,
-    register: impl FnOnce(&mut SessionBuilder) -> Result<(), String>,
+    add: impl FnOnce(SessionBuilder) -> Result<SessionBuilder, String>,
 ) -> Result<(Session, Placement), String> {
     let placement = Arc::new(Mutex::new(Placement::default()));
     let log = {
@@ -285,7 +291,7 @@ fn open(
             }
         }
     };
-    let mut builder = Session::builder(&runtime.environment)
+    let builder = Session::builder(&runtime.environment)
         .map_err(|error| error.to_string())?
         .with_intra_threads(runtime.config.threads.max(1) as usize)
         .unwrap_or_else(ort::Error::recover)
@@ -300,8 +306,7 @@ fn open(
         .unwrap_or_else(ort::Error::recover)
         .with_logger(Arc::new(log))
         .unwrap_or_else(ort::Error::recover);
-    register(&mut builder)?;
-    let session = builder.commit_from_file(&spec.path).map_err(|error| error.to_string())?;
+    let session = add(builder)?.commit_from_file(&spec.path).map_err(|error| error.to_string())?;
     let placement = placement.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok((session, placement))
 }

@@ -1,10 +1,11 @@
 //! One loaded network, checked against its manifest, run on borrowed tensors.
 
 use super::engines::{EngineKey, EngineStore};
-use super::provider::{self, Placement, text_of};
+use super::provider::{self, Attempt, Placement, text_of};
 use super::tape::Tape;
 use crate::config::InferenceConfig;
 use crate::inference::InferenceError;
+use crate::model::fetch;
 use crate::model::machine::Machine;
 use crate::model::manifest::{Colour, Input, Role};
 use crate::model::store::{ModelStore, ResolvedModel};
@@ -100,24 +101,35 @@ impl Runtime {
         })
     }
 
-    /// What an engine of this network depends on.
-    pub(super) fn engine_key(&self, spec: &NetSpec, precision: &str) -> EngineKey {
-        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    /// What is built of this network for `attempt` depends on this.
+    pub(super) fn engine_key(&self, spec: &NetSpec, attempt: Attempt) -> EngineKey {
         let Shapes { least, usual, most } = spec.shapes;
-        // The machine is known by its first graphics processor.
-        let device = match self.config.device {
-            0 => String::new(),
-            number => format!(" device {number}"),
-        };
         EngineKey {
             model: spec.tag.clone(),
             part: spec.part.clone(),
-            precision: precision.to_owned(),
+            precision: attempt.precision(),
             shapes: [least, usual, most].map(text_of).join(" "),
-            gpu: format!("{} {}{device}", or_none(&self.machine.gpu), or_none(&self.machine.driver)),
-            tensorrt: or_none(&self.machine.tensorrt),
+            device: if attempt == Attempt::Cpu { self.processor() } else { self.graphics_processor() },
+            tensorrt: or_none(self.machine.tensorrt.as_deref()),
             runtime: self.version.clone(),
         }
+    }
+
+    /// The processor, with what tells apart two that know other instructions.
+    fn processor(&self) -> String {
+        let Machine { processor, instructions, .. } = &self.machine;
+        let known: Vec<&str> = instructions.iter().map(String::as_str).collect();
+        format!("{} {}", or_none(processor.as_deref()), &fetch::sha256(known.join(" ").as_bytes())[..8])
+    }
+
+    /// The machine's first graphics processor stands for all of them.
+    fn graphics_processor(&self) -> String {
+        let Machine { gpu, driver, .. } = &self.machine;
+        let number = match self.config.device {
+            0 => String::new(),
+            number => format!(" device {number}"),
+        };
+        format!("{} {}{number}", or_none(gpu.as_deref()), or_none(driver.as_deref()))
     }
 
     /// Whether this machine has a graphics processor that somebody will miss when it is not used.
@@ -136,6 +148,10 @@ impl Runtime {
     pub fn recorded_on(self, tape: Tape) -> Self {
         Self { tape: Some(tape), ..self }
     }
+}
+
+fn or_none(text: Option<&str>) -> String {
+    text.unwrap_or("none").to_owned()
 }
 
 /// The library's version by its file name, else something that another file would not have.
