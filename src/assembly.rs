@@ -3,10 +3,11 @@
 
 use crate::align::PointScheme;
 use crate::bench::frames::Frames;
-use crate::config::{Config, Provider};
+use crate::config::{AUTO, Config, Provider};
 use crate::demo::photos;
 use crate::ids::CameraId;
 use crate::landmarks::ShapePredictor;
+use crate::model::machine::Machine;
 use crate::model::manifest::{Alignment, Manifest, Role};
 use crate::model::pictures::demo_pictures;
 use crate::model::store::{InstallOptions, ModelStore, ResolvedModel};
@@ -47,6 +48,8 @@ pub fn load_recorded_pipeline(config: &Config, tape: Tape, progress: &mut dyn Pr
 /// The first thing that is missing or wrong, with what to do about it.
 pub fn prepare(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Vec<Prepared>> {
     let mut on_cpu = config.clone();
+    // What runs on the graphics processor is what must be compared, in floats.
+    on_cpu.emotion.model = emotion_model(config).to_owned();
     on_cpu.inference.provider = Provider::Cpu;
     let tape = Tape::default();
     let mut line = load_recorded_pipeline(&on_cpu, tape.clone(), progress)?;
@@ -73,9 +76,26 @@ pub fn model_names(config: &Config) -> anyhow::Result<Vec<String>> {
         names.push(config.identity.model.clone());
     }
     if config.emotion.enabled && !config.emotion.model.is_empty() {
-        names.push(config.emotion.model.clone());
+        names.push(emotion_model(config).to_owned());
     }
     Ok(names)
+}
+
+/// The name that `emotion.model` stands for. `auto` is the net in eight-bit integers where networks run on a
+/// processor that is made to multiply them: there it takes half the time. On another such processor it would be no
+/// quicker, and on an x86 without these instructions sums can overflow, so there, and on a graphics processor, it is
+/// the net in floats.
+pub fn emotion_model(config: &Config) -> &str {
+    if config.emotion.model != AUTO {
+        return &config.emotion.model;
+    }
+    let machine = Machine::look();
+    let on_cpu = match config.inference.provider {
+        Provider::Cpu => true,
+        Provider::Auto => machine.gpu.is_none(),
+        Provider::Cuda | Provider::TensorRt => false,
+    };
+    if on_cpu && machine.multiplies_bytes() { "rostro-emotion-int8" } else { "rostro-emotion" }
 }
 
 fn load_on(config: &Config, tape: Option<Tape>, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
@@ -142,9 +162,10 @@ pub fn load_classifier(
 ) -> anyhow::Result<(OnnxEmotionClassifier, Alignment)> {
     let store = ModelStore::open(&config.inference.cache_dir)?;
     let runtime = start_runtime(config, &store, progress)?;
-    let model = store.ensure(&config.emotion.model, progress)?;
+    let name = emotion_model(config);
+    let model = store.ensure(name, progress)?;
     let found = model.manifest.role;
-    ensure!(found == Role::Emotion, "model {} is a {found}, an {} is needed", config.emotion.model, Role::Emotion);
+    ensure!(found == Role::Emotion, "model {name} is a {found}, an {} is needed", Role::Emotion);
     let load = if fer2013 { OnnxEmotionClassifier::load_fer2013 } else { OnnxEmotionClassifier::load };
     let alignment = model.manifest.alignment.clone().context("a classifier's manifest lacks [alignment]")?;
     Ok((load(&runtime, &model)?, alignment))
@@ -192,7 +213,7 @@ fn load_stages(
         stages.embedding = Some(EmbeddingStage { embedder, alignment, similarity });
     }
     if config.emotion.enabled && !config.emotion.model.is_empty() {
-        let model = find(&config.emotion.model, Role::Emotion)?;
+        let model = find(emotion_model(config), Role::Emotion)?;
         let classifier = Box::new(in_step!("load emotion", OnnxEmotionClassifier::load(runtime, &model))?);
         let output = model.manifest.emotion.as_ref().context("a classifier's manifest lacks [emotion]")?;
         let prior = output.prior();

@@ -14,6 +14,9 @@ use crate::ids::CameraId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The value of a parameter that leaves the choice to the program.
+pub const AUTO: &str = "auto";
+
 /// All parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -206,7 +209,8 @@ pub struct EmotionConfig {
     pub enabled: bool,
     /// Cameras whose faces are read; empty: all.
     pub cameras: Vec<CameraId>,
-    /// Manifest name or path of the classifier; empty: none.
+    /// Manifest name or path of the classifier; `auto`: ours, in eight-bit integers on a processor that is made for
+    /// them, else in floats; empty: none.
     pub model: String,
     /// Readings per second and face.
     #[schemars(range(min = 0.1, max = 100.0))]
@@ -407,7 +411,7 @@ impl Default for PrivacyConfig {
 
 impl Default for EmotionConfig {
     fn default() -> Self {
-        Self { enabled: true, cameras: Vec::new(), model: "rostro-emotion".into(), rate_hz: 10.0, smoothing_secs: 1.5 }
+        Self { enabled: true, cameras: Vec::new(), model: AUTO.into(), rate_hz: 10.0, smoothing_secs: 1.5 }
     }
 }
 

@@ -234,8 +234,11 @@ impl Timed {
     /// The stages in the order of the line.
     fn stages(&self, config: &Config, frames_per_round: f64) -> Vec<Stage> {
         let frames = frames_per_round * self.rounds.len() as f64;
-        let networks =
-            [("detect", &config.detector.model), ("embed", &config.identity.model), ("emotion", &config.emotion.model)];
+        let networks = [
+            ("detect", &*config.detector.model),
+            ("embed", &config.identity.model),
+            ("emotion", assembly::emotion_model(config)),
+        ];
         ["decode", "detect", "align", "embed", "emotion", "track", "decide"]
             .into_iter()
             .map(|name| {

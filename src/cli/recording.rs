@@ -170,7 +170,7 @@ pub(super) fn made_with(config: &Config) -> Vec<(String, String)> {
         ("rostro", env!("CARGO_PKG_VERSION").to_owned()),
         ("detection", config.detector.model.clone()),
         ("identity", off(config.identity.enabled, &config.identity.model)),
-        ("emotion", off(!config.emotion.model.is_empty(), &config.emotion.model)),
+        ("emotion", off(!config.emotion.model.is_empty(), assembly::emotion_model(config))),
     ];
     let ran = |(network, place): (String, NetPlace)| {
         (format!("network {network}"), format!("{} on {}", place.tag, place.placement))

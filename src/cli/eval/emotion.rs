@@ -92,7 +92,13 @@ pub(super) fn run(args: &EmotionArgs, output: Output) -> anyhow::Result<Outcome>
         std::fs::write(path, confusion_svg(&measured)).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let Readings { pictures, left_out, failed, .. } = found;
-    let report = Report { model: config.emotion.model, pictures, left_out, failed_to_acquire: failed, measured };
+    let report = Report {
+        model: assembly::emotion_model(&config).to_owned(),
+        pictures,
+        left_out,
+        failed_to_acquire: failed,
+        measured,
+    };
     output.result(&report, &as_text(&report))?;
     Ok(Outcome::Done)
 }
