@@ -20,7 +20,7 @@ step() {
 
 step ratio "$rostro" bench --size 1280x720 --faces 0,5 --stages --secs 15
 step live "$live" --detector yunet-n-dynamic
-step live-int8 "$live" --detector yunet-n-dynamic --emotion rostro-emotion-int8
+step live-floats "$live" --detector yunet-n-dynamic --emotion rostro-emotion
 step peer benches/peer/run.py
 step cameras "$rostro" bench --size 1280x720 --faces 1,5 --cameras 4 --secs 15
 step start "$rostro" bench --size 640x480 --faces 1 --stages --secs 2

@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo bench --bench live                                       # 640x480, 3 faces, yunet-n-640, one core, a minute
-//! cargo bench --bench live -- --detector yunet-n-dynamic --emotion rostro-emotion-int8
+//! cargo bench --bench live -- --detector yunet-n-dynamic --emotion rostro-emotion
 //! cargo bench --bench live -- --detector mtcnn --faces 1 --secs 20
 //! ```
 //!
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 struct Args {
     #[arg(long, default_value = "yunet-n-640")]
     detector: String,
-    #[arg(long, default_value = "rostro-emotion")]
+    #[arg(long, default_value = "auto")]
     emotion: String,
     #[arg(long, default_value_t = 640)]
     width: u32,

@@ -205,10 +205,10 @@ def similarity(points, template):
 
 
 class Pipeline:
-    def __init__(self, detector, models):
+    def __init__(self, detector, models, emotion):
         self.detector = {"mtcnn": Mtcnn, "yunet": YunetOrt, "yunet-opencv": YunetOpenCv}[detector](models)
         self.embedder = Net(models / "dlib-resnet-v1/dlib_resnet_v1.onnx")
-        self.emotion = Net(models / "rostro-emotion/rostro-emotion.onnx")
+        self.emotion = Net(models / emotion / f"{emotion}.onnx")
         self.gallery = np.random.default_rng(0).normal(size=(50, 128)).astype(np.float32)
         self.gallery /= np.linalg.norm(self.gallery, axis=1, keepdims=True)
         self.tracks, self.next_track = [], 0
@@ -257,6 +257,7 @@ def main():
     arguments.add_argument("--detector", choices=["mtcnn", "yunet", "yunet-opencv"], required=True)
     arguments.add_argument("--models", type=Path, required=True)
     arguments.add_argument("--frames", type=Path, required=True, help="WIDTHxHEIGHT-FACES.bgr of rostro bench --frames")
+    arguments.add_argument("--emotion", default="rostro-emotion", help="expression net, by name")
     arguments.add_argument("--secs", type=float, default=5.0)
     given = arguments.parse_args()
     cv2.setNumThreads(1)
@@ -265,7 +266,7 @@ def main():
     period = 2 * PICTURES - 2
     shown = [pictures[min(tick, period - tick)] for tick in range(period)]
 
-    line = Pipeline(given.detector, given.models)
+    line = Pipeline(given.detector, given.models, given.emotion)
     for frame in shown * 2:
         line.process(frame)
     for _, net in line.nets():

@@ -62,7 +62,9 @@ def main():
         turns = {"equal": [], "shipped": [], "peer": []}
         for _ in range(given.rounds):
             turns["equal"] += said([*ours, "--every-face"])["cases"]
-            turns["peer"].append(said(theirs))
+            # The same expression net for both.
+            emotion = next(net for net in turns["equal"][-1]["images_per_frame"] if "emotion" in net)
+            turns["peer"].append(said([*theirs, "--emotion", emotion]))
             turns["shipped"] += said(ours)["cases"]
         results.append({"detector": detector, **{name: summary(all_of_it) for name, all_of_it in turns.items()}})
 
