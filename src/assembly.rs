@@ -3,7 +3,7 @@
 
 use crate::align::PointScheme;
 use crate::bench::frames::Frames;
-use crate::config::{AUTO, Config, Provider};
+use crate::config::{AUTO, Config, Precision, Provider};
 use crate::demo::photos;
 use crate::ids::CameraId;
 use crate::landmarks::ShapePredictor;
@@ -48,8 +48,8 @@ pub fn load_recorded_pipeline(config: &Config, tape: Tape, progress: &mut dyn Pr
 /// The first thing that is missing or wrong, with what to do about it.
 pub fn prepare(config: &Config, progress: &mut dyn Progress) -> anyhow::Result<Vec<Prepared>> {
     let mut on_cpu = config.clone();
-    // What runs on the graphics processor is what must be compared, in floats.
-    on_cpu.emotion.model = emotion_model(config).to_owned();
+    // What will run is what must be compared, whatever the CPU would take for itself.
+    emotion_model(config).clone_into(&mut on_cpu.emotion.model);
     on_cpu.inference.provider = Provider::Cpu;
     let tape = Tape::default();
     let mut line = load_recorded_pipeline(&on_cpu, tape.clone(), progress)?;
@@ -82,9 +82,8 @@ pub fn model_names(config: &Config) -> anyhow::Result<Vec<String>> {
 }
 
 /// The name that `emotion.model` stands for. `auto` is the net in eight-bit integers where networks run on a
-/// processor that is made to multiply them: there it takes half the time. On another such processor it would be no
-/// quicker, and on an x86 without these instructions sums can overflow, so there, and on a graphics processor, it is
-/// the net in floats.
+/// processor that is made to multiply them: there it takes less than half the time. On another it would be no
+/// quicker, and sums could overflow. On a graphics processor it is what `inference.precision` asks for.
 pub fn emotion_model(config: &Config) -> &str {
     if config.emotion.model != AUTO {
         return &config.emotion.model;
@@ -95,7 +94,8 @@ pub fn emotion_model(config: &Config) -> &str {
         Provider::Auto => machine.gpu.is_none(),
         Provider::Cuda | Provider::TensorRt => false,
     };
-    if on_cpu && machine.multiplies_bytes() { "rostro-emotion-int8" } else { "rostro-emotion" }
+    let in_integers = if on_cpu { machine.multiplies_bytes() } else { config.inference.precision == Precision::Int8 };
+    if in_integers { "rostro-emotion-int8" } else { "rostro-emotion" }
 }
 
 fn load_on(config: &Config, tape: Option<Tape>, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {

@@ -11,7 +11,8 @@ use super::provider::{Placement, open};
 use super::session::{NetSpec, Runtime};
 use crate::model::fetch;
 use ort::session::Session;
-use ort::session::builder::{BuilderResult, GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::GraphOptimizationLevel;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -46,24 +47,27 @@ pub(super) fn load(runtime: &Runtime, spec: &NetSpec, key: &EngineKey) -> Result
 
 /// Lays the network out in `folder`.
 fn lay_out(runtime: &Runtime, spec: &NetSpec, folder: &Path) -> Result<(), String> {
-    let saving = |builder: SessionBuilder| -> BuilderResult {
-        builder
-            .with_optimized_model_path(folder.join(NETWORK))?
-            .with_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)?
-            .with_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", LEAST_BYTES)
-    };
-    open(runtime, spec, |builder| saving(builder).map_err(|error| error.to_string()))?;
-    fs::write(folder.join(HASHES), hashes(folder)?).map_err(|error| error.to_string())
+    const FILE: &str = "session.optimized_model_external_initializers_file_name";
+    const LEAST: &str = "session.optimized_model_external_initializers_min_size_in_bytes";
+    open(runtime, spec, |builder| {
+        let builder = builder.with_optimized_model_path(folder.join(NETWORK)).map_err(text)?;
+        let builder = builder.with_config_entry(FILE, WEIGHTS).map_err(text)?;
+        builder.with_config_entry(LEAST, LEAST_BYTES).map_err(text)
+    })?;
+    fs::write(folder.join(HASHES), hashes(folder)?).map_err(text)
 }
 
 fn open_laid_out(runtime: &Runtime, spec: &NetSpec, folder: &Path) -> Result<(Session, Placement), String> {
-    let expected = fs::read_to_string(folder.join(HASHES)).map_err(|error| error.to_string())?;
+    let expected = fs::read_to_string(folder.join(HASHES)).map_err(text)?;
     if hashes(folder)? != expected {
         return Err(format!("{} is damaged", folder.display()));
     }
     let laid_out = NetSpec { path: folder.join(NETWORK), ..spec.clone() };
-    let as_it_is = |builder: SessionBuilder| builder.with_optimization_level(GraphOptimizationLevel::Disable);
-    open(runtime, &laid_out, |builder| as_it_is(builder).map_err(|error| error.to_string()))
+    open(runtime, &laid_out, |builder| builder.with_optimization_level(GraphOptimizationLevel::Disable).map_err(text))
+}
+
+fn text(error: impl fmt::Display) -> String {
+    error.to_string()
 }
 
 fn hashes(folder: &Path) -> Result<String, String> {

@@ -27,7 +27,7 @@ const REFINEMENT_SCORE: f32 = 0.7;
 const SCALE_OVERLAP: f32 = 0.5;
 const STAGE_OVERLAP: f32 = 0.7;
 /// Crops per run, so that a crowded frame cannot claim all memory.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 
 /// The detector. It keeps its tensors between frames.
 pub struct Mtcnn {
