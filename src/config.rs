@@ -323,8 +323,8 @@ pub struct InferenceConfig {
     pub provider: Provider,
     /// Let a provider asked for by name fall back to the next instead of failing.
     pub allow_fallback: bool,
-    /// How precisely TensorRT computes; CUDA and the CPU always do in fp32. A network whose answers change with
-    /// it is not run so: it falls back, or the start fails.
+    /// How precisely TensorRT computes; CUDA and the CPU compute as a network is stored. A network whose answers
+    /// change with it is not run so: it falls back, or the start fails.
     pub precision: Precision,
     /// Which graphics processor, counted from 0.
     #[schemars(range(min = 0, max = 15))]
