@@ -12,7 +12,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a bench measures and prints")]
 
 use clap::Parser;
+use rostro::assembly;
 use rostro::bench::frames::{Frames, RATE_HZ};
+use rostro::config::Config;
 use rostro::dds::{Dds, DdsOptions};
 use rostro::demo::photos;
 use rostro::frame::Pixels;
@@ -107,6 +109,8 @@ struct Run {
 }
 
 fn report(args: &Args, heard: &[messages::People], run: &Run) {
+    let mut config = Config::default();
+    config.emotion.model.clone_from(&args.emotion);
     let mut ages: Vec<f64> = heard
         .iter()
         .map(|people| f64::from(people.latency.sec) * 1e3 + f64::from(people.latency.nanosec) * 1e-6)
@@ -121,7 +125,7 @@ fn report(args: &Args, heard: &[messages::People], run: &Run) {
     println!(
         "{}, {}, {}x{}, {} faces, node on core {}: {:.1} s at {:.1} Hz",
         args.detector,
-        args.emotion,
+        assembly::emotion_model(&config),
         args.width,
         args.height,
         args.faces,

@@ -3,11 +3,11 @@
 
 use crate::align::PointScheme;
 use crate::bench::frames::Frames;
-use crate::config::{AUTO, Config, Precision, Provider};
+use crate::config::{AUTO, Config, Provider};
 use crate::demo::photos;
 use crate::ids::CameraId;
 use crate::landmarks::ShapePredictor;
-use crate::model::machine::Machine;
+use crate::model::machine::{self, Machine};
 use crate::model::manifest::{Alignment, Manifest, Role};
 use crate::model::pictures::demo_pictures;
 use crate::model::store::{InstallOptions, ModelStore, ResolvedModel};
@@ -81,21 +81,25 @@ pub fn model_names(config: &Config) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The name that `emotion.model` stands for. `auto` is the net in eight-bit integers where networks run on a
-/// processor that is made to multiply them: there it takes less than half the time. On another it would be no
-/// quicker, and sums could overflow. On a graphics processor it is what `inference.precision` asks for.
+/// The name that `emotion.model` stands for.
 pub fn emotion_model(config: &Config) -> &str {
     if config.emotion.model != AUTO {
         return &config.emotion.model;
     }
-    let machine = Machine::look();
-    let on_cpu = match config.inference.provider {
+    let has_gpu = Machine::look().gpu.is_some();
+    expression_net(config.inference.provider, has_gpu, machine::multiplies_bytes())
+}
+
+/// Our net in eight-bit integers for a processor that is made to multiply them: it takes less than half the time
+/// there. On another it would be no quicker, and sums could overflow. In floats, too, where there is a graphics
+/// processor.
+const fn expression_net(provider: Provider, has_gpu: bool, multiplies_bytes: bool) -> &'static str {
+    let on_cpu = match provider {
         Provider::Cpu => true,
-        Provider::Auto => machine.gpu.is_none(),
+        Provider::Auto => !has_gpu,
         Provider::Cuda | Provider::TensorRt => false,
     };
-    let in_integers = if on_cpu { machine.multiplies_bytes() } else { config.inference.precision == Precision::Int8 };
-    if in_integers { "rostro-emotion-int8" } else { "rostro-emotion" }
+    if on_cpu && multiplies_bytes { "rostro-emotion-int8" } else { "rostro-emotion" }
 }
 
 fn load_on(config: &Config, tape: Option<Tape>, progress: &mut dyn Progress) -> anyhow::Result<Pipeline> {
@@ -239,4 +243,28 @@ fn alignment_of(model: &ResolvedModel, scheme: PointScheme) -> anyhow::Result<Al
         "model {name} has no template for the points of the chosen detector ({scheme:?}); choose another detector.model"
     );
     Ok(alignment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expression_net_is_in_integers_only_on_a_processor_made_for_them() {
+        for (provider, has_gpu, multiplies_bytes, in_integers) in [
+            (Provider::Auto, false, true, true),
+            (Provider::Auto, false, false, false),
+            (Provider::Auto, true, true, false),
+            (Provider::Cpu, true, true, true),
+            (Provider::Cpu, false, false, false),
+            (Provider::Cuda, false, true, false),
+            (Provider::TensorRt, true, true, false),
+        ] {
+            let net = expression_net(provider, has_gpu, multiplies_bytes);
+            assert_eq!(net.ends_with("-int8"), in_integers, "{provider:?}, {has_gpu}, {multiplies_bytes}");
+        }
+        let mut config = Config::default();
+        config.emotion.model = "mine".into();
+        assert_eq!(emotion_model(&config), "mine");
+    }
 }

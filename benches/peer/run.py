@@ -63,7 +63,7 @@ def main():
         for _ in range(given.rounds):
             turns["equal"] += said([*ours, "--every-face"])["cases"]
             # The same expression net for both.
-            emotion = next(net for net in turns["equal"][-1]["images_per_frame"] if "emotion" in net)
+            emotion = next(net for net in dict(turns["equal"][-1]["images_per_frame"]) if "emotion" in net)
             turns["peer"].append(said([*theirs, "--emotion", emotion]))
             turns["shipped"] += said(ours)["cases"]
         results.append({"detector": detector, **{name: summary(all_of_it) for name, all_of_it in turns.items()}})

@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 /// Say what this machine can run, what it cannot, and what to do about that.
 ///
 /// Looks at the machine, ONNX Runtime, the models and the folders, tries every provider, loads the networks of
-/// the settings and reports where ONNX Runtime really put them. Fetches nothing and changes nothing.
+/// the settings and reports where ONNX Runtime really put them. Fetches nothing and changes no setting.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 the line can run with these settings, 1 it cannot, 2 wrong usage")]

@@ -2,11 +2,10 @@
 //! no program run.
 
 use super::runtime;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A graphics processor and the libraries for it. What is not found is none.
+/// The processor, a graphics processor and the libraries for it. What is not found is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Machine {
     /// Model of the graphics processor, or of the Jetson.
@@ -23,9 +22,6 @@ pub struct Machine {
     pub cudnn: Option<String>,
     /// What the first processor calls itself: its model, or on ARM the numbers of its maker and part.
     pub processor: Option<String>,
-    /// The instructions it knows, in the kernel's words.
-    #[serde(skip)]
-    pub instructions: BTreeSet<String>,
 }
 
 impl Machine {
@@ -34,12 +30,6 @@ impl Machine {
         let mut folders = runtime::system_folders(std::env::var_os("LD_LIBRARY_PATH").as_ref());
         folders.extend(["/usr/local/cuda/lib64", "/usr/local/tensorrt/lib"].map(PathBuf::from));
         Self::look_in(Path::new("/"), &folders)
-    }
-
-    /// Whether the processor has instructions for sums of products of eight-bit integers: x86 with VNNI. On ARM
-    /// they have not been measured.
-    pub fn multiplies_bytes(&self) -> bool {
-        ["avx512_vnni", "avx_vnni"].iter().any(|name| self.instructions.contains(*name))
     }
 
     fn look_in(root: &Path, folders: &[PathBuf]) -> Self {
@@ -54,7 +44,6 @@ impl Machine {
             cuda: version("libcudart.so"),
             cudnn: version("libcudnn.so"),
             processor: processor(&processors),
-            instructions: instructions(&processors),
         }
     }
 }
@@ -92,10 +81,27 @@ fn processor(cpuinfo: &str) -> Option<String> {
     of("model name").map(str::to_owned).or_else(arm)
 }
 
-/// `flags` of x86, `Features` of ARM.
-fn instructions(cpuinfo: &str) -> BTreeSet<String> {
-    let words = first_value(cpuinfo, "flags").or_else(|| first_value(cpuinfo, "Features")).unwrap_or_default();
-    words.split_whitespace().map(str::to_owned).collect()
+/// The vector instructions by which this processor's networks are laid out and chosen. On ARM there is one layout,
+/// and eight-bit integers have not been measured.
+pub fn vector_instructions() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    let known = [
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        (VNNI[0], is_x86_feature_detected!("avxvnni")),
+        (VNNI[1], is_x86_feature_detected!("avx512vnni")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let known: [(&str, bool); 0] = [];
+    known.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
+}
+
+/// Sums of products of eight-bit integers.
+const VNNI: [&str; 2] = ["avxvnni", "avx512vnni"];
+
+/// Whether this processor has instructions for sums of products of eight-bit integers.
+pub fn multiplies_bytes() -> bool {
+    vector_instructions().iter().any(|name| VNNI.contains(name))
 }
 
 /// The number in `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue ...`.
@@ -159,17 +165,12 @@ mod tests {
 
     #[test]
     fn a_processor_is_told_by_the_kernel() {
-        let root = tempfile::tempdir().unwrap();
-        let look = |cpuinfo: &str| {
-            write(root.path(), "proc/cpuinfo", cpuinfo);
-            let machine = Machine::look_in(root.path(), &[]);
-            (machine.processor.clone(), machine.multiplies_bytes())
-        };
-        let x86 = "processor\t: 0\nmodel name\t: Intel(R) Core(TM) i5\nflags\t\t: fpu avx2 avx_vnni\n\nprocessor\t: 1\nflags\t\t: fpu\n";
-        assert_eq!(look(x86), (Some("Intel(R) Core(TM) i5".into()), true));
-        let arm = "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n";
-        assert_eq!(look(arm), (Some("ARM 0x41 0xd42".into()), false));
-        assert_eq!(look("model name : An old one\nflags : fpu avx2\n"), (Some("An old one".into()), false));
-        assert_eq!(look("nothing of the kind"), (None, false));
+        assert_eq!(
+            processor("processor\t: 0\nmodel name\t: Intel(R) Core(TM) i5\n"),
+            Some("Intel(R) Core(TM) i5".into())
+        );
+        let arm = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n";
+        assert_eq!(processor(arm), Some("ARM 0x41 0xd42".into()));
+        assert_eq!(processor("nothing of the kind"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The folder of installed models: finds them, checks them by hash, fetches what is missing.
 //!
 //! ```text
-//! ~/.cache/rostro/models/<model>/<file>     what is loaded, hash checked at every start
+//! ~/.cache/rostro/models/<model>/<file>     what is loaded, hash checked at every start (see also onnx::layout)
 //! ~/.cache/rostro/lock                      held by the one process that installs
 //! ~/.cache/rostro/partial/                  its unfinished work; whatever lies there is rubbish
 //! ```
@@ -243,6 +243,12 @@ impl ResolvedModel {
     /// [`ModelError::NoPart`].
     pub fn path(&self, part: &str) -> Result<&Path, ModelError> {
         self.files.path(part)
+    }
+
+    /// SHA-256 of the file of this part, as the manifest has it; empty when there is no such part.
+    pub fn sha256(&self, part: &str) -> &str {
+        let file = self.manifest.files.iter().find(|file| file.part == part);
+        file.map_or("", |file| &file.sha256)
     }
 
     /// What marks everything this model makes: its name and the hash of its (first) file.

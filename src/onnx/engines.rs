@@ -25,6 +25,8 @@ pub(super) struct EngineKey {
     pub(super) model: String,
     /// Part of the model.
     pub(super) part: String,
+    /// SHA-256 of the part's file.
+    pub(super) sha256: String,
     /// Precision it was built in.
     pub(super) precision: String,
     /// Shapes it was built for.
@@ -46,9 +48,12 @@ impl EngineKey {
     }
 
     fn digest(&self) -> String {
-        let Self { model, part, precision, shapes, device, tensorrt, runtime } = self;
+        let Self { model, part, sha256, precision, shapes, device, tensorrt, runtime } = self;
         fetch::sha256(
-            [model, part, precision, shapes, device, tensorrt, runtime].map(String::as_str).join("\n").as_bytes(),
+            [model, part, sha256, precision, shapes, device, tensorrt, runtime]
+                .map(String::as_str)
+                .join("\n")
+                .as_bytes(),
         )
     }
 }
@@ -56,6 +61,15 @@ impl EngineKey {
 /// Letters, digits, dots, dashes; anything else becomes a dash.
 fn file_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' }).collect()
+}
+
+/// What to do while another process builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfBusy {
+    /// An engine takes minutes; another cannot be had sooner.
+    Wait,
+    /// There is something to go on with.
+    GiveUp,
 }
 
 /// The folder of engines.
@@ -71,13 +85,14 @@ impl EngineStore {
     }
 
     /// The folder with the engine of `key`: the one there is, else the one that `build` makes in the folder it
-    /// is given. Waits while another process builds.
+    /// is given. While another process builds, this one waits or gives up.
     ///
     /// # Errors
     /// What `build` says, and when the folder cannot be written; nothing of a failed build stays.
     pub(super) fn ensure(
         &self,
         key: &EngineKey,
+        if_busy: IfBusy,
         build: impl FnOnce(&Path) -> Result<(), String>,
     ) -> Result<PathBuf, String> {
         let folder = key.folder(&self.root);
@@ -90,7 +105,10 @@ impl EngineStore {
         // One at a time on this machine: builders share the timing cache, and would disturb each other's timing.
         let lock_path = parent.join("build.lock");
         let lock = File::create(&lock_path).map_err(|error| failed(&lock_path, &error))?;
-        lock.lock().map_err(|error| failed(&lock_path, &error))?;
+        match if_busy {
+            IfBusy::Wait => lock.lock().map_err(|error| failed(&lock_path, &error))?,
+            IfBusy::GiveUp => lock.try_lock().map_err(|error| format!("{}: {error}", lock_path.display()))?,
+        }
         // Looked at again: another process may have built it while this one waited.
         if folder.is_dir() {
             return Ok(folder);
@@ -152,6 +170,7 @@ mod tests {
         EngineKey {
             model: "yunet-n-640@25a606a1".into(),
             part: "model".into(),
+            sha256: "25a606a1".into(),
             precision: "fp16".into(),
             shapes: "1x3x640x640".into(),
             device: "NVIDIA Jetson AGX Orin".into(),
@@ -168,9 +187,10 @@ mod tests {
         assert!(
             text.starts_with("/engines/nvidia-jetson-agx-orin-trt10.3.0-ort1.23.2/yunet-n-640-25a606a1-model-fp16-")
         );
-        let changes: [fn(&mut EngineKey) -> &mut String; 7] = [
+        let changes: [fn(&mut EngineKey) -> &mut String; 8] = [
             |k| &mut k.model,
             |k| &mut k.part,
+            |k| &mut k.sha256,
             |k| &mut k.precision,
             |k| &mut k.shapes,
             |k| &mut k.device,
@@ -188,7 +208,7 @@ mod tests {
     fn an_engine_appears_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let store = EngineStore::new(folder.path().join("engines"));
-        let failed = store.ensure(&key(), |partial| {
+        let failed = store.ensure(&key(), IfBusy::Wait, |partial| {
             fs::write(partial.join("half.engine"), "half").unwrap();
             Err("out of memory".into())
         });
@@ -197,13 +217,13 @@ mod tests {
         let partial = beside(&key().folder(&store.root), "partial");
         fs::create_dir_all(&partial).unwrap();
         fs::write(partial.join("half.engine"), "half").unwrap();
-        let built = store.ensure(&key(), |partial| {
+        let built = store.ensure(&key(), IfBusy::Wait, |partial| {
             assert_eq!(fs::read_dir(partial).unwrap().count(), 0);
             fs::write(partial.join("whole.engine"), "whole").map_err(|e| e.to_string())
         });
         let built = built.unwrap();
         assert!(built.join("whole.engine").is_file() && !partial.exists());
-        assert_eq!(store.ensure(&key(), |_| panic!("it is there")), Ok(built.clone()));
+        assert_eq!(store.ensure(&key(), IfBusy::Wait, |_| panic!("it is there")), Ok(built.clone()));
         store.discard(&key());
         assert!(!built.exists());
     }
@@ -217,7 +237,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     store
-                        .ensure(&key(), |partial| {
+                        .ensure(&key(), IfBusy::Wait, |partial| {
                             builds.fetch_add(1, Ordering::Relaxed);
                             crate::runtime::sleep(std::time::Duration::from_millis(30));
                             fs::write(partial.join("engine"), "").map_err(|e| e.to_string())

@@ -67,7 +67,13 @@ impl Mtcnn {
         let sized = |side: u32| Input { width: Some(side), height: Some(side), ..input.clone() };
         let mut mtcnn = Self {
             proposal: Net::load(runtime, model, "pnet", input, pyramid_shapes(config))?,
-            refinement: Net::load(runtime, model, "rnet", &sized(REFINEMENT_SIDE), crop_shapes(REFINEMENT_SIDE, 32))?,
+            refinement: Net::load(
+                runtime,
+                model,
+                "rnet",
+                &sized(REFINEMENT_SIDE),
+                crop_shapes(REFINEMENT_SIDE, BATCH),
+            )?,
             output: Net::load(runtime, model, "onet", &sized(OUTPUT_SIDE), crop_shapes(OUTPUT_SIDE, 8))?,
             input: input.clone(),
             model_threshold: detection.score_threshold,

@@ -125,7 +125,11 @@ pub(super) mod tests {
     use std::path::PathBuf;
 
     /// A runtime, and the runs of the expression net on a few crops; none (and a word) without ONNX Runtime.
-    pub(in crate::onnx) fn recorded(test: &str, config: &InferenceConfig) -> Option<(Runtime, Vec<RecordedRun>)> {
+    pub(in crate::onnx) fn recorded(
+        test: &str,
+        model: &str,
+        config: &InferenceConfig,
+    ) -> Option<(Runtime, Vec<RecordedRun>)> {
         let store = ModelStore::open(&config.cache_dir).unwrap();
         let library = match runtime::ensure(&store, &mut NoProgress) {
             Ok(library) => library,
@@ -136,7 +140,7 @@ pub(super) mod tests {
             }
         };
         let runtime = Runtime::start(&library.path, config).unwrap();
-        let model = store.ensure("rostro-emotion", &mut NoProgress).unwrap();
+        let model = store.ensure(model, &mut NoProgress).unwrap();
         let tape = Tape::default();
         let mut net = OnnxEmotionClassifier::load(&runtime.clone().recorded_on(tape.clone()), &model).unwrap();
         let crops: Vec<AlignedCrop> = (1..6_usize)
@@ -204,15 +208,15 @@ pub(super) mod tests {
 
     #[test]
     fn the_gate_lets_through_what_answers_alike_and_nothing_else() {
-        let Some((mut runtime, runs)) = recorded("gate", &InferenceConfig::default()) else { return };
+        let Some((mut runtime, runs)) = recorded("gate", "rostro-emotion", &InferenceConfig::default()) else { return };
         let folder = tempfile::tempdir().unwrap();
         runtime.engines = EngineStore::new(folder.path().join("engines"));
         let runs: Vec<&RecordedRun> = runs.iter().collect();
         let parity = |bits: u32| {
             // Another network has another hash.
-            let tag = format!("rostro-emotion@{bits}");
+            let sha256 = bits.to_string();
             let spec =
-                NetSpec { tag, path: coarser(&runs[0].spec.path, bits, folder.path()), ..(*runs[0].spec).clone() };
+                NetSpec { sha256, path: coarser(&runs[0].spec.path, bits, folder.path()), ..(*runs[0].spec).clone() };
             let (mut session, placement) = provider::load_one(&runtime, &spec, Attempt::Cpu).unwrap();
             assert_eq!(placement.single(), Some("cpu"));
             compare(&mut session, &spec, &runs).unwrap()
@@ -226,7 +230,7 @@ pub(super) mod tests {
     #[test]
     fn on_the_cpu_everything_is_usable_as_it_is() {
         let config = InferenceConfig { provider: Provider::Cpu, ..InferenceConfig::default() };
-        let Some((runtime, runs)) = recorded("prepare", &config) else { return };
+        let Some((runtime, runs)) = recorded("prepare", "rostro-emotion", &config) else { return };
         let mut told = Vec::new();
         let prepared = prepare(&runtime, &runs, |what| told.push(what.to_owned())).unwrap();
         assert_eq!(told, ["rostro-emotion on cpu"]);
@@ -236,7 +240,7 @@ pub(super) mod tests {
     #[test]
     fn a_provider_that_cannot_be_used_is_refused_or_fallen_back_from() {
         let folder = tempfile::tempdir().unwrap();
-        let Some((runtime, runs)) = recorded("fallback", &InferenceConfig::default()) else { return };
+        let Some((runtime, runs)) = recorded("fallback", "rostro-emotion", &InferenceConfig::default()) else { return };
         if runtime.has_gpu() {
             return;
         }

@@ -1,7 +1,7 @@
 //! Where a network runs: TensorRT, CUDA or the CPU, tried in the order that the configuration wants, and what
 //! ONNX Runtime really did with it.
 
-use super::engines::EngineKey;
+use super::engines::{EngineKey, IfBusy};
 use super::layout;
 use super::session::{LoadError, NetSpec, Runtime};
 use crate::config::{InferenceConfig, Precision, Provider};
@@ -217,7 +217,7 @@ fn load_tensorrt(
             with_cuda(runtime, builder)
         })
     };
-    let folder = runtime.engines.ensure(key, |partial| {
+    let folder = runtime.engines.ensure(key, IfBusy::Wait, |partial| {
         let building = Building::begin(format!("{} in {}", spec.name(), precision.name()));
         std::fs::create_dir_all(&timing).map_err(|error| format!("{}: {error}", timing.display()))?;
         open_in(partial)?;

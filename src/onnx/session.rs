@@ -5,8 +5,7 @@ use super::provider::{self, Attempt, Placement, text_of};
 use super::tape::Tape;
 use crate::config::InferenceConfig;
 use crate::inference::InferenceError;
-use crate::model::fetch;
-use crate::model::machine::Machine;
+use crate::model::machine::{self, Machine};
 use crate::model::manifest::{Colour, Input, Role};
 use crate::model::store::{ModelStore, ResolvedModel};
 use ort::environment::Environment;
@@ -104,22 +103,32 @@ impl Runtime {
     /// What is built of this network for `attempt` depends on this.
     pub(super) fn engine_key(&self, spec: &NetSpec, attempt: Attempt) -> EngineKey {
         let Shapes { least, usual, most } = spec.shapes;
-        EngineKey {
+        let on_gpu = EngineKey {
             model: spec.tag.clone(),
             part: spec.part.clone(),
+            sha256: spec.sha256.clone(),
             precision: attempt.precision(),
             shapes: [least, usual, most].map(text_of).join(" "),
-            device: if attempt == Attempt::Cpu { self.processor() } else { self.graphics_processor() },
+            device: self.graphics_processor(),
             tensorrt: or_none(self.machine.tensorrt.as_deref()),
             runtime: self.version.clone(),
+        };
+        match attempt {
+            Attempt::Cpu => {
+                EngineKey { device: self.processor(), shapes: "any".to_owned(), tensorrt: "none".to_owned(), ..on_gpu }
+            }
+            Attempt::TensorRt(_) | Attempt::Cuda => on_gpu,
         }
     }
 
-    /// The processor, with what tells apart two that know other instructions.
+    /// Whether what is kept for this processor would be found by this processor alone.
+    pub(super) const fn knows_processor(&self) -> bool {
+        self.machine.processor.is_some()
+    }
+
     fn processor(&self) -> String {
-        let Machine { processor, instructions, .. } = &self.machine;
-        let known: Vec<&str> = instructions.iter().map(String::as_str).collect();
-        format!("{} {}", or_none(processor.as_deref()), &fetch::sha256(known.join(" ").as_bytes())[..8])
+        let name = or_none(self.machine.processor.as_deref());
+        format!("{name} {} {}", std::env::consts::ARCH, machine::vector_instructions().join(" "))
     }
 
     /// The machine's first graphics processor stands for all of them.
@@ -154,14 +163,12 @@ fn or_none(text: Option<&str>) -> String {
     text.unwrap_or("none").to_owned()
 }
 
-/// The library's version by its file name, else something that another file would not have.
+/// The library's version by its file name, and its length: builds of one version, with and without CUDA, differ.
 fn library_version(library: &Path) -> String {
     let real = library.canonicalize().unwrap_or_else(|_| library.to_owned());
     let name = real.file_name().unwrap_or_default().to_string_lossy();
-    match name.split_once(".so.") {
-        Some((_, version)) => version.to_owned(),
-        None => format!("unknown{}", real.metadata().map_or(0, |data| data.len())),
-    }
+    let version = name.split_once(".so.").map_or("unknown", |(_, version)| version);
+    format!("{version}.{}", real.metadata().map_or(0, |data| data.len()))
 }
 
 /// Where the networks run that were loaded last, by model and part.
@@ -217,6 +224,8 @@ pub(super) struct NetSpec {
     pub(super) tag: String,
     pub(super) part: String,
     pub(super) path: PathBuf,
+    /// SHA-256 of this part's file.
+    pub(super) sha256: String,
     /// Name of its input.
     pub(super) input: String,
     pub(super) role: Role,
@@ -252,6 +261,7 @@ impl Net {
             tag: model.tag().to_string(),
             part: part.to_owned(),
             path: model.path(part).map_err(|e| mismatch(model, e.to_string()))?.to_owned(),
+            sha256: model.sha256(part).to_owned(),
             input: input.name.clone(),
             role: model.manifest.role,
             shapes,
