@@ -53,8 +53,6 @@ def start(context):
         arguments=['node', '--image', given['image'], *calibration],
         ros_arguments=['--log-level', given['log_level']],
         parameters=[given['params_file'], *([settings] if settings else [])],
-        # What loading the networks leaves behind goes back to the system: 30 MB.
-        additional_env={'MALLOC_MMAP_THRESHOLD_': '262144'},
         output='screen',
     )]
 

@@ -59,8 +59,6 @@ def start(context):
         ros_arguments=['--log-level', given['log_level']],
         parameters=[given['params_file'], {'cameras': CAMERAS, **settings}],
         remappings=remappings,
-        # What loading the networks leaves behind goes back to the system: 30 MB.
-        additional_env={'MALLOC_MMAP_THRESHOLD_': '262144'},
         output='screen',
     )]
 
