@@ -41,6 +41,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 struct Args {
     #[arg(long, default_value = "yunet-n-640")]
     detector: String,
+    /// Expression net, by manifest name; `auto` as on a robot.
     #[arg(long, default_value = "auto")]
     emotion: String,
     #[arg(long, default_value_t = 640)]

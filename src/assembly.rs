@@ -7,7 +7,7 @@ use crate::config::{AUTO, Config, Provider};
 use crate::demo::photos;
 use crate::ids::CameraId;
 use crate::landmarks::ShapePredictor;
-use crate::model::machine::{self, Machine};
+use crate::model::machine;
 use crate::model::manifest::{Alignment, Manifest, Role};
 use crate::model::pictures::demo_pictures;
 use crate::model::store::{InstallOptions, ModelStore, ResolvedModel};
@@ -86,8 +86,7 @@ pub fn emotion_model(config: &Config) -> &str {
     if config.emotion.model != AUTO {
         return &config.emotion.model;
     }
-    let has_gpu = Machine::look().gpu.is_some();
-    expression_net(config.inference.provider, has_gpu, machine::multiplies_bytes())
+    expression_net(config.inference.provider, machine::has_gpu(), machine::multiplies_bytes())
 }
 
 /// Our net in eight-bit integers for a processor that is made to multiply them: it takes less than half the time

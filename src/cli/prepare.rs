@@ -20,8 +20,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Engines and verdicts lie in the cache folder, in a folder named by graphics processor, driver, TensorRT and ONNX
-Runtime: after an update of any of them, prepare again (rostro doctor tells). For the CPU they are laid
-out within a second, at any first start; here they are checked as well.
+Runtime: after an update of any of them, prepare again (rostro doctor tells). What runs on the
+CPU is laid out at its first start, within a second; here it is loaded and checked as well.
 
 Examples:
   rostro prepare --provider tensorrt

@@ -37,7 +37,7 @@ impl Machine {
         let version = |library: &str| folders.iter().find_map(|folder| library_version(folder, library));
         let processors = read(&root.join("proc/cpuinfo")).unwrap_or_default();
         Self {
-            gpu: jetson(root).or_else(|| graphics_card(root)),
+            gpu: graphics_processor(root),
             driver: first_line("proc/driver/nvidia/version").and_then(|line| driver_version(&line)),
             l4t: first_line("etc/nv_tegra_release").map(|line| line.trim_start_matches("# ").to_owned()),
             tensorrt: version("libnvinfer.so"),
@@ -46,6 +46,15 @@ impl Machine {
             processor: processor(&processors),
         }
     }
+}
+
+/// Whether this machine has a graphics processor. [`Machine::look`] would look for its libraries as well.
+pub fn has_gpu() -> bool {
+    graphics_processor(Path::new("/")).is_some()
+}
+
+fn graphics_processor(root: &Path) -> Option<String> {
+    jetson(root).or_else(|| graphics_card(root))
 }
 
 fn read(path: &Path) -> Option<String> {

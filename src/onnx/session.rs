@@ -103,21 +103,23 @@ impl Runtime {
     /// What is built of this network for `attempt` depends on this.
     pub(super) fn engine_key(&self, spec: &NetSpec, attempt: Attempt) -> EngineKey {
         let Shapes { least, usual, most } = spec.shapes;
-        let on_gpu = EngineKey {
+        let (device, shapes, tensorrt) = match attempt {
+            Attempt::Cpu => (self.processor(), "any".to_owned(), "none".to_owned()),
+            Attempt::TensorRt(_) | Attempt::Cuda => (
+                self.graphics_processor(),
+                [least, usual, most].map(text_of).join(" "),
+                or_none(self.machine.tensorrt.as_deref()),
+            ),
+        };
+        EngineKey {
             model: spec.tag.clone(),
             part: spec.part.clone(),
             sha256: spec.sha256.clone(),
             precision: attempt.precision(),
-            shapes: [least, usual, most].map(text_of).join(" "),
-            device: self.graphics_processor(),
-            tensorrt: or_none(self.machine.tensorrt.as_deref()),
+            shapes,
+            device,
+            tensorrt,
             runtime: self.version.clone(),
-        };
-        match attempt {
-            Attempt::Cpu => {
-                EngineKey { device: self.processor(), shapes: "any".to_owned(), tensorrt: "none".to_owned(), ..on_gpu }
-            }
-            Attempt::TensorRt(_) | Attempt::Cuda => on_gpu,
         }
     }
 
