@@ -6,6 +6,7 @@
 use crate::frame::{ChannelOrder, ImageView};
 use crate::geometry::{Affine, CropPx, ImagePx, Point};
 use serde::{Deserialize, Serialize};
+use wide::{f32x4, i16x8, i32x4, u8x16};
 
 /// Which five points of a face an aligner was given. A template belongs to one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -98,7 +99,10 @@ pub fn warp(image: ImageView<'_>, image_from_crop: Affine<ImagePx, CropPx>, size
     crop.rgb.resize(size as usize * size as usize * 3, 0);
     let samples = (image_from_crop.scale() / 2.0).ceil().clamp(1.0, 16.0).max(1.0) as u32;
     match Grid::new(image_from_crop, samples) {
-        Some(grid) if grid.is_inside(image, size) => grid.fill(crop, image.order(), |at| inside(image, at)),
+        Some(grid) if grid.is_inside(image, size) => {
+            grid.touch(image, size);
+            grid.fill(crop, image.order(), |at| inside(image, at));
+        }
         Some(grid) => grid.fill(crop, image.order(), |at| at_border(image, at)),
         None => crop.rgb.fill(0),
     }
@@ -108,6 +112,9 @@ pub fn warp(image: ImageView<'_>, image_from_crop: Affine<ImagePx, CropPx>, size
 const FRACTION: u32 = 24;
 /// Coordinates beyond this many pixels are no image's.
 const FARTHEST: f64 = (1 << 24) as f64;
+
+/// Bytes that come from memory together.
+const CACHE_LINE: usize = 64;
 
 /// Where the samples of a crop lie: `samples` × `samples` for each of its pixels, in 2⁻²⁴ image pixels. Whole
 /// numbers are cheap to add up and to cut into a pixel and a share.
@@ -134,39 +141,53 @@ impl Grid {
         })
     }
 
-    /// Whether all samples lie at least a pixel inside the image: those in its corners do.
-    fn is_inside(&self, image: ImageView<'_>, size: u32) -> bool {
+    /// The pixels that its outermost samples lie in, column and row.
+    fn corners(&self, size: u32) -> [[i64; 2]; 4] {
         let last = i64::from(size * self.samples) - 1;
-        let sides = [image.width(), image.height()].map(i64::from);
-        [(0, 0), (last, 0), (0, last), (last, last)].into_iter().all(|(column, row)| {
-            (0..2).all(|axis| {
-                let at = self.first[axis] + column * self.right[axis] + row * self.down[axis];
-                (1..sides[axis] - 2).contains(&(at >> FRACTION))
-            })
+        [(0, 0), (last, 0), (0, last), (last, last)].map(|(column, row)| {
+            [0, 1].map(|axis| (self.first[axis] + column * self.right[axis] + row * self.down[axis]) >> FRACTION)
         })
+    }
+
+    /// Whether all samples lie at least a pixel inside the image.
+    fn is_inside(&self, image: ImageView<'_>, size: u32) -> bool {
+        let sides = [image.width(), image.height()].map(i64::from);
+        self.corners(size).iter().all(|at| (0..2).all(|axis| (1..sides[axis] - 2).contains(&at[axis])))
+    }
+
+    /// Reads a byte of every cache line under a grid that lies inside the image. A network has run since these
+    /// pixels came: here the processor waits for many of their lines at once, between the samples for one at a time.
+    fn touch(&self, image: ImageView<'_>, size: u32) {
+        let ([left, top], [right, bottom]) =
+            self.corners(size).iter().fold(([i64::MAX; 2], [0; 2]), |([left, top], [right, bottom]), [x, y]| {
+                ([left.min(*x), top.min(*y)], [right.max(*x), bottom.max(*y)])
+            });
+        let columns = left as usize * 3..right as usize * 3;
+        let rows = (top as u32..=bottom as u32).map(|y| &image.row(y)[columns.clone()]);
+        std::hint::black_box(rows.flat_map(|row| row.iter().step_by(CACHE_LINE)).fold(0, |sum, byte| sum ^ byte));
     }
 
     /// Sets every pixel to the mean of its samples. Plain loops: what is called for every sample must not be
     /// left to the compiler's taste.
-    fn fill(&self, crop: &mut AlignedCrop, order: ChannelOrder, sample: impl Fn([i64; 2]) -> [f32; 4]) {
+    fn fill(&self, crop: &mut AlignedCrop, order: ChannelOrder, sample: impl Fn([i64; 2]) -> i32x4) {
         let Self { samples, right, down, .. } = *self;
-        let (weight, step) = (1.0 / (samples * samples) as f32, i64::from(samples));
+        let (weight, step) = (1.0 / (samples * samples * (ONE * ONE) as u32) as f32, i64::from(samples));
         let mut first_of_row = self.first;
         for row in crop.rgb.as_chunks_mut::<3>().0.chunks_exact_mut(crop.size.max(1) as usize) {
             let mut first_of_pixel = first_of_row;
             for pixel in row {
-                let mut sum = [0.0; 4];
+                // The 256 samples that a pixel may have still fit.
+                let mut sum = i32x4::ZERO;
                 let mut leftmost = first_of_pixel;
                 for _ in 0..samples {
                     let mut at = leftmost;
                     for _ in 0..samples {
-                        let found = sample(at);
-                        sum = [sum[0] + found[0], sum[1] + found[1], sum[2] + found[2], sum[3] + found[3]];
+                        sum += sample(at);
                         at = [at[0] + right[0], at[1] + right[1]];
                     }
                     leftmost = [leftmost[0] + down[0], leftmost[1] + down[1]];
                 }
-                let [a, b, c] = [byte(sum[0] * weight), byte(sum[1] * weight), byte(sum[2] * weight)];
+                let [a, b, c, _] = bytes(sum.round_float() * weight);
                 *pixel = if order == ChannelOrder::Rgb { [a, b, c] } else { [c, b, a] };
                 first_of_pixel = [first_of_pixel[0] + step * right[0], first_of_pixel[1] + step * right[1]];
             }
@@ -175,57 +196,59 @@ impl Grid {
     }
 }
 
-/// The nearest whole number to one in 0..=255: beside 2²³ a float has no digits behind the point.
+/// The nearest whole numbers to some in 0..=255: beside 2²³ a float has no digits behind the point.
 #[inline]
-fn byte(value: f32) -> u8 {
-    (value + 8_388_608.0).to_bits() as u8
+fn bytes(values: f32x4) -> [u8; 4] {
+    (values + 8_388_608.0).to_array().map(|value| value.to_bits() as u8)
 }
 
-/// How far a sample lies right of or below its pixel, as a share of a pixel.
+/// A whole pixel, in the steps that the place of a sample is weighed by; their square fits 16 bits with a sign.
+const ONE: i32 = 128;
+
+/// How far a sample lies right of or below its pixel, in steps.
 #[inline]
-fn share(at: i64) -> f32 {
-    (at & ((1 << FRACTION) - 1)) as i32 as f32 * (1.0 / (1 << FRACTION) as f32)
+fn share(at: i64) -> i32 {
+    (at >> (FRACTION - ONE.ilog2())) as i32 & (ONE - 1)
 }
 
 /// The three bytes at a place that is at least a pixel from the border, in the image's own order, interpolated
-/// between the four pixels around it. A fourth number makes them as many as a processor takes at once.
+/// between the four pixels around it, times [`ONE`] squared; and a fourth number, of no meaning.
 #[inline]
-fn inside(image: ImageView<'_>, at: [i64; 2]) -> [f32; 4] {
+fn inside(image: ImageView<'_>, at: [i64; 2]) -> i32x4 {
     let start = (at[1] >> FRACTION) as usize * image.stride() + (at[0] >> FRACTION) as usize * 3;
     let bytes = |start: usize| image.data().get(start..).and_then(|rest| rest.first_chunk::<8>());
-    let (Some(upper), Some(lower)) = (bytes(start), bytes(start + image.stride())) else { return [0.0; 4] };
-    let (fx, fy) = (share(at[0]), share(at[1]));
-    mix(mix(four(*upper, 0), four(*upper, 3), fx), mix(four(*lower, 0), four(*lower, 3), fx), fy)
+    let (Some(upper), Some(lower)) = (bytes(start), bytes(start + image.stride())) else { return i32x4::ZERO };
+    let (right, below) = (share(at[0]), share(at[1]));
+    let (left, above) = (ONE - right, ONE - below);
+    mix(*upper, left * above, right * above) + mix(*lower, left * below, right * below)
 }
 
+/// Two neighbouring pixels, weighed.
 #[inline]
-fn four(bytes: [u8; 8], from: usize) -> [f32; 4] {
-    let at = |index: usize| f32::from(bytes[from + index]);
-    [at(0), at(1), at(2), at(3)]
-}
-
-#[inline]
-fn mix(a: [f32; 4], b: [f32; 4], share: f32) -> [f32; 4] {
-    let at = |index: usize| a[index] + share * (b[index] - a[index]);
-    [at(0), at(1), at(2), at(3)]
+fn mix(pixels: [u8; 8], left: i32, right: i32) -> i32x4 {
+    let from = |byte: u32| u8x16::from((u128::from(u64::from_le_bytes(pixels)) >> (8 * byte)).to_le_bytes());
+    let beside_each_other = i16x8::from_u8x16_low(u8x16::unpack_low(from(0), from(3)));
+    let [left, right] = [left as i16, right as i16];
+    beside_each_other.dot(i16x8::new([left, right, left, right, left, right, left, right]))
 }
 
 /// The same where some of the four pixels may lie outside; those are black.
-fn at_border(image: ImageView<'_>, at: [i64; 2]) -> [f32; 4] {
-    let (fx, fy) = (share(at[0]), share(at[1]));
+fn at_border(image: ImageView<'_>, at: [i64; 2]) -> i32x4 {
+    let (right, below) = (share(at[0]), share(at[1]));
+    let (left, above) = (ONE - right, ONE - below);
     let (width, height) = (i64::from(image.width()), i64::from(image.height()));
-    let corners = [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)];
-    let mut sum = [0.0; 4];
+    let corners = [(0, 0, left * above), (1, 0, right * above), (0, 1, left * below), (1, 1, right * below)];
+    let mut sum = [0; 4];
     for (dx, dy, weight) in corners {
         let (x, y) = ((at[0] >> FRACTION) + dx, (at[1] >> FRACTION) + dy);
         if (0..width).contains(&x) && (0..height).contains(&y) {
             let start = y as usize * image.stride() + x as usize * 3;
             for (total, byte) in sum.iter_mut().zip(&image.data()[start..start + 3]) {
-                *total += weight * f32::from(*byte);
+                *total += weight * i32::from(*byte);
             }
         }
     }
-    sum
+    sum.into()
 }
 
 #[cfg(test)]

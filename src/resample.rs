@@ -120,33 +120,52 @@ struct Line<'a> {
 
 impl Line<'_> {
     /// Sums over the windows of the columns, scaled and shifted, one plane per channel.
-    fn write<T: Into<u32> + Copy>(&self, sums: &[T], [first, second, third]: [&mut [f32]; 3]) {
-        // The sum of a window of an image that is accepted fits 31 bits, which are faster to turn into floats.
-        let value = |sum: u32, share: f32| sum as i32 as f32 * (share * self.scale) - self.shift;
+    fn write<T: Into<u32> + Copy>(&self, sums: &[T], targets: [&mut [f32]; 3]) {
+        // A detector's usual cases, a picture as it is, of half its size and of a third.
+        match self.columns.len() {
+            columns if sums.len() == 3 * columns => self.write_equal::<3, T>(sums, targets),
+            columns if sums.len() == 6 * columns => self.write_equal::<6, T>(sums, targets),
+            columns if sums.len() == 9 * columns => self.write_equal::<9, T>(sums, targets),
+            _ => self.write_any(sums, targets),
+        }
+    }
+
+    /// The same where every window has `BYTES` sums and none belongs to two: a loop without an inner loop.
+    fn write_equal<const BYTES: usize, T: Into<u32> + Copy>(
+        &self,
+        sums: &[T],
+        [first, second, third]: [&mut [f32]; 3],
+    ) {
+        let share = 3.0 / BYTES as f32;
+        for (((a, b), c), window) in first.iter_mut().zip(second).zip(third).zip(sums.as_chunks::<BYTES>().0) {
+            // A chain of iterators in its place is not unrolled and takes several times as long.
+            let mean = |channel: usize| {
+                let mut sum = 0;
+                for column in 0..BYTES / 3 {
+                    sum += window[3 * column + channel].into();
+                }
+                self.value(sum, share)
+            };
+            (*a, *b, *c) = (mean(0), mean(1), mean(2));
+        }
+    }
+
+    fn write_any<T: Into<u32> + Copy>(&self, sums: &[T], [first, second, third]: [&mut [f32]; 3]) {
         let targets = first.iter_mut().zip(second).zip(third);
-        // A detector's usual cases, a picture as it is and one of half its size, are loops without inner loops.
-        if sums.len() == 3 * self.columns.len() {
-            for (((a, b), c), pixel) in targets.zip(sums.as_chunks::<3>().0) {
-                let mean = |channel: usize| value(pixel[channel].into(), 1.0);
-                (*a, *b, *c) = (mean(0), mean(1), mean(2));
-            }
-            return;
-        }
-        if sums.len() == 6 * self.columns.len() {
-            for (((a, b), c), pair) in targets.zip(sums.as_chunks::<6>().0) {
-                let mean = |channel: usize| value(pair[channel].into() + pair[channel + 3].into(), 0.5);
-                (*a, *b, *c) = (mean(0), mean(1), mean(2));
-            }
-            return;
-        }
         for ((((a, b), c), (left, right)), share) in targets.zip(self.columns).zip(self.shares) {
             let (pixels, _) = sums[*left as usize * 3..*right as usize * 3].as_chunks::<3>();
             let mut sum = [0_u32; 3];
             for pixel in pixels {
                 sum = [sum[0] + pixel[0].into(), sum[1] + pixel[1].into(), sum[2] + pixel[2].into()];
             }
-            (*a, *b, *c) = (value(sum[0], *share), value(sum[1], *share), value(sum[2], *share));
+            (*a, *b, *c) = (self.value(sum[0], *share), self.value(sum[1], *share), self.value(sum[2], *share));
         }
+    }
+
+    /// The sum of a window of an image that is accepted fits 31 bits, which are faster to turn into floats.
+    #[inline]
+    fn value(&self, sum: u32, share: f32) -> f32 {
+        sum as i32 as f32 * (share * self.scale) - self.shift
     }
 }
 
