@@ -209,8 +209,8 @@ pub struct EmotionConfig {
     pub enabled: bool,
     /// Cameras whose faces are read; empty: all.
     pub cameras: Vec<CameraId>,
-    /// Manifest name or path of the classifier; `auto`: ours, in eight-bit integers where there is no graphics
-    /// processor and the processor is made for them, else in floats; empty: none.
+    /// Manifest name or path of the classifier; `auto`: ours, in eight-bit integers on an x86 processor with AVX2
+    /// where there is no graphics processor, else in floats; empty: none.
     pub model: String,
     /// Readings per second and face.
     #[schemars(range(min = 0.1, max = 100.0))]

@@ -97,20 +97,18 @@ pub fn vector_instructions() -> Vec<&'static str> {
     let known = [
         ("avx2", is_x86_feature_detected!("avx2")),
         ("avx512f", is_x86_feature_detected!("avx512f")),
-        (VNNI[0], is_x86_feature_detected!("avxvnni")),
-        (VNNI[1], is_x86_feature_detected!("avx512vnni")),
+        ("avxvnni", is_x86_feature_detected!("avxvnni")),
+        ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
     ];
     #[cfg(not(target_arch = "x86_64"))]
     let known: [(&str, bool); 0] = [];
     known.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
 }
 
-/// Sums of products of eight-bit integers.
-const VNNI: [&str; 2] = ["avxvnni", "avx512vnni"];
-
-/// Whether this processor has instructions for sums of products of eight-bit integers.
-pub fn multiplies_bytes() -> bool {
-    vector_instructions().iter().any(|name| VNNI.contains(name))
+/// Whether eight-bit integers are quicker than floats on this processor: about twice as quick with AVX2 alone, more
+/// with the instructions that came after it.
+pub fn is_quick_with_bytes() -> bool {
+    vector_instructions().contains(&"avx2")
 }
 
 /// The number in `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue ...`.

@@ -267,3 +267,25 @@ pub(super) mod check {
         assert!(declared.iter().all(|name| graph.node.iter().any(|node| node.output.contains(name))));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `TensorProto.DataType.INT8`.
+    const INT8: i32 = 3;
+
+    /// Processors without VNNI add two products of an unsigned and a signed byte in sixteen bits and cut off what is
+    /// too large: with weights of eight bits the net lost 5 points of its accuracy on one.
+    #[test]
+    fn no_sum_of_our_net_in_integers_overflows_on_any_processor() {
+        let onnx = include_bytes!("../../../models/rostro-emotion-int8.onnx");
+        let graph = ModelProto::decode(onnx.as_slice()).unwrap().graph.unwrap();
+        let weights = graph.initializer.iter().filter(|tensor| tensor.data_type == Some(INT8) && tensor.dims.len() > 1);
+        let bytes: Vec<i8> =
+            weights.flat_map(|tensor| tensor.raw_data.iter().flatten()).map(|byte| *byte as i8).collect();
+        assert!(bytes.len() > 1_000_000, "{} weights", bytes.len());
+        let largest = bytes.iter().map(|weight| i32::from(weight.unsigned_abs())).max().unwrap();
+        assert!(2 * 255 * largest <= i32::from(i16::MAX), "{largest}");
+    }
+}
