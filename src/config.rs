@@ -149,7 +149,7 @@ pub struct IdentityConfig {
     /// Agreeing looks before a name.
     #[schemars(range(min = 1, max = 100), extend("dynamic" = true))]
     pub min_looks: u32,
-    /// Looks per second and track.
+    /// Looks per second and track; down to half as many when the line falls behind the camera.
     #[schemars(range(min = 0.1, max = 100.0), extend("dynamic" = true))]
     pub looks_hz: f64,
     /// What becomes of strangers who stay: `off` nothing, `session` they are known again until the program
@@ -212,7 +212,7 @@ pub struct EmotionConfig {
     /// Manifest name or path of the classifier; `auto`: ours, in eight-bit integers on an x86 processor with AVX2
     /// where there is no graphics processor, else in floats; empty: none.
     pub model: String,
-    /// Readings per second and face.
+    /// Readings per second and face; down to half as many when the line falls behind the camera.
     #[schemars(range(min = 0.1, max = 100.0))]
     pub rate_hz: f64,
     /// Time after which the filter has forgotten two thirds of what it saw.

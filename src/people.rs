@@ -247,6 +247,16 @@ pub enum Urgency {
     },
 }
 
+/// A look that is due may come so many times later when the line is behind its camera.
+const LATEST: f64 = 2.0;
+
+impl Urgency {
+    /// Whether the look, one of `rate_hz` in a second, may be left to a later frame.
+    pub fn can_wait(self, stamp: Stamp, rate_hz: f64) -> bool {
+        matches!(self, Self::Due { last_look } if stamp.secs_since(last_look) < LATEST / rate_hz)
+    }
+}
+
 /// What is remembered about one track.
 #[derive(Default)]
 struct Face {

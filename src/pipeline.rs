@@ -30,6 +30,9 @@ const MAX_RESIDUAL: f32 = 0.45;
 /// A face whose points fit the template worse than this is turned too far for its expression to be read.
 const MAX_EXPRESSION_RESIDUAL: f32 = 0.3;
 
+/// A frame that waited longer than this share of the time between two frames shows that the line is behind.
+const BEHIND: f64 = 0.5;
+
 /// Runs one stage inside a span, by which whoever listens measures its time.
 macro_rules! in_stage {
     ($name:literal, $work:expr) => {{
@@ -83,6 +86,8 @@ pub struct FrameHead<'a> {
     pub size: (u32, u32),
     /// The camera's calibration, when it is known.
     pub lens: Option<Lens>,
+    /// Seconds for which it waited for the frames before it; 0 where frames come when they are asked for.
+    pub waited_secs: f64,
 }
 
 /// Why one frame could not be processed. The line goes on with the next.
@@ -220,12 +225,21 @@ impl Pipeline {
 
     /// Takes one frame through every stage.
     ///
+    /// # Errors
+    /// Those of [`Self::process_live`].
+    pub fn process(&mut self, frame: &Frame<'_>) -> Result<&People, PipelineError> {
+        self.process_live(frame, 0.0)
+    }
+
+    /// The same of a frame that has waited for those before it, seconds. Where that is long the line has fallen
+    /// behind the camera: looks that can wait then do, so that it catches up before frames are lost.
+    ///
     /// A camera whose stamps jump backwards (a looping bag) or whose pictures change size starts anew,
     /// with one line in the log.
     ///
     /// # Errors
     /// [`PipelineError`] when this frame cannot be processed; the next one can be.
-    pub fn process(&mut self, frame: &Frame<'_>) -> Result<&People, PipelineError> {
+    pub fn process_live(&mut self, frame: &Frame<'_>, waited_secs: f64) -> Result<&People, PipelineError> {
         self.events.clear();
         let image = in_stage!("decode", self.decoder.decode(&frame.pixels))?;
         let head = FrameHead {
@@ -234,12 +248,13 @@ impl Pipeline {
             frame_id: frame.frame_id,
             size: (image.width(), image.height()),
             lens: frame.lens,
+            waited_secs,
         };
         let Buffers { detections, points, wanted, observations, features, .. } = &mut self.buffers;
         find_faces(&mut self.stages, &self.config, image, detections, points)?;
         observe(detections, image, &mut features.small_crop, observations);
         let camera = camera_of(&mut self.cameras, &head, &self.config, &self.stages, &self.face_ids);
-        wanted.choose(frame.stamp, camera, observations, &self.config);
+        wanted.choose(&head, camera, observations, &self.config);
         measure(&mut self.stages, image, points, wanted, features, observations)?;
         self.follow(&head)
     }
@@ -255,7 +270,7 @@ impl Pipeline {
         observations.clear();
         observations.extend_from_slice(faces);
         let camera = camera_of(&mut self.cameras, head, &self.config, &self.stages, &self.face_ids);
-        wanted.choose(head.stamp, camera, observations, &self.config);
+        wanted.choose(head, camera, observations, &self.config);
         for (index, face) in observations.iter_mut().enumerate() {
             face.embedding.take_if(|_| !wanted.embedding.contains(&index));
             face.emotion.take_if(|_| !wanted.expression.contains(&index));
@@ -422,22 +437,27 @@ fn observe(
 
 impl Wanted {
     /// The faces that are due, and fit.
-    fn choose(&mut self, stamp: Stamp, camera: &Camera, seen: &[Observation], config: &Config) {
+    fn choose(&mut self, head: &FrameHead<'_>, camera: &Camera, seen: &[Observation], config: &Config) {
         self.embedding.clear();
         self.expression.clear();
+        let (stamp, looks_hz, readings_hz) = (head.stamp, config.identity.looks_hz, config.emotion.rate_hz);
+        let is_behind = head.waited_secs > BEHIND * camera.secs_between_frames;
+        let is_for_now = |urgency: &Urgency, rate_hz: f64| !(is_behind && urgency.can_wait(stamp, rate_hz));
         let (mut looks, mut expressions) = (Vec::new(), Vec::new());
         for (index, look) in seen.iter().enumerate() {
             let face = camera.tracker.expect(stamp, &look.detection.bbox);
             let wants_look = is_fit(look, config).then(|| camera.identifier.urgency(face, stamp)).flatten();
+            let wants_look = wants_look.filter(|urgency| is_for_now(urgency, looks_hz));
             looks.extend(wants_look.map(|urgency| (urgency, index)));
             let can_be_read = look.emotion_quality > 0.0;
             let wants_reading = can_be_read.then(|| camera.identifier.wants_expression(face, stamp)).flatten();
+            let wants_reading = wants_reading.filter(|urgency| is_for_now(urgency, readings_hz));
             expressions.extend(wants_reading.map(|urgency| (urgency, index)));
         }
         let routine = |rate_hz: f64| routine_share(seen.len(), rate_hz, camera.secs_between_frames);
-        most_urgent(looks, routine(config.identity.looks_hz), &mut self.embedding);
+        most_urgent(looks, routine(looks_hz), &mut self.embedding);
         self.embedding.truncate(config.identity.looks_per_frame as usize);
-        most_urgent(expressions, routine(config.emotion.rate_hz), &mut self.expression);
+        most_urgent(expressions, routine(readings_hz), &mut self.expression);
     }
 }
 

@@ -225,7 +225,7 @@ fn replay(setting: Setting, cast: &Cast, config: &Config, kept: &Path, all: &mut
     let frames = recorded(&crowd, &mut pipeline, kept);
     let (camera, size) = (CameraId::default(), crowd.scene.size());
     score(setting, &crowd, all, |frame, truth| {
-        let head = FrameHead { camera: &camera, stamp: truth.stamp, frame_id: "", size, lens: None };
+        let head = FrameHead { camera: &camera, stamp: truth.stamp, frame_id: "", size, lens: None, waited_secs: 0.0 };
         pipeline.process_measured(&head, &frames[frame]).unwrap().clone()
     })
 }

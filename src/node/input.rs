@@ -10,10 +10,17 @@ use crate::wire::camera_info::CameraInfo;
 use crate::wire::cdr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Images further than this from the clock come from another time (a bag without `use_sim_time`, a
 /// camera with a clock of its own), so that their age says nothing, seconds.
 pub(super) const CLOCKS_DIFFER_SECS: f64 = 10.0;
+
+/// An image, and when it came.
+pub(super) struct Arrived {
+    pub(super) image: ImageMessage,
+    pub(super) at: Instant,
+}
 
 /// One camera's messages on their way to the mailbox.
 pub(super) struct CameraInput {
@@ -117,6 +124,7 @@ impl CameraInput {
             return;
         }
         let most_hz = self.shared.with_config(|config| config.processing.max_rate_hz);
-        self.shared.inbox.put(&self.camera, stamp, message, 1.0 / most_hz);
+        let arrived = Arrived { image: message, at: runtime::now() };
+        self.shared.inbox.put(&self.camera, stamp, arrived, 1.0 / most_hz);
     }
 }

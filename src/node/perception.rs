@@ -1,8 +1,9 @@
 //! The perception thread: it owns the line, takes the latest frame or the next call, and publishes.
 
+use super::input::Arrived;
 use super::outputs::Outputs;
 use super::shared::Shared;
-use super::transport::{Answer, ImageMessage};
+use super::transport::Answer;
 use crate::config::Config;
 use crate::frame::{Frame, Pixels};
 use crate::ids::CameraId;
@@ -118,7 +119,7 @@ impl Perception {
         }
     }
 
-    fn take(&mut self, taken: &Taken<ImageMessage>) {
+    fn take(&mut self, taken: &Taken<Arrived>) {
         // Counted as failed unless it succeeds, also when it makes the thread stumble.
         let mut done = Done { shared: Arc::clone(&self.shared), camera: taken.camera.clone(), end: FrameEnd::Failed };
         if !self.shared.enabled.load(Ordering::Relaxed) {
@@ -148,11 +149,12 @@ impl Perception {
         self.latest = None;
     }
 
-    fn process(&mut self, taken: &Taken<ImageMessage>) -> Result<(), String> {
-        let read = taken.message.frame(taken.camera.clone()).map_err(|error| error.to_string())?;
+    fn process(&mut self, taken: &Taken<Arrived>) -> Result<(), String> {
+        let read = taken.message.image.frame(taken.camera.clone()).map_err(|error| error.to_string())?;
         let lens = self.shared.status().camera(&taken.camera).lens;
         let frame = Frame { stamp: taken.stamp, lens, ..read };
-        let people = self.line.process(&frame).map_err(|error| error.to_string())?.clone();
+        let waited_secs = taken.message.at.elapsed().as_secs_f64();
+        let people = self.line.process_live(&frame, waited_secs).map_err(|error| error.to_string())?.clone();
         let events = self.line.events().to_vec();
         self.note_format(&people, &frame.pixels);
         let latency = self.latency(frame.stamp);

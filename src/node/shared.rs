@@ -1,7 +1,7 @@
 //! What the threads of a node share.
 
+use super::input::Arrived;
 use super::perception::Call;
-use super::transport::ImageMessage;
 use crate::config::Config;
 use crate::ids::CameraId;
 use crate::lens::Lens;
@@ -17,7 +17,7 @@ const MOST_CALLS: usize = 16;
 
 /// What the threads of a node share.
 pub(super) struct Shared {
-    pub(super) inbox: Inbox<ImageMessage, Call>,
+    pub(super) inbox: Inbox<Arrived, Call>,
     pub(super) clock: Clock,
     /// `~/enable`.
     pub(super) enabled: AtomicBool,

@@ -32,6 +32,7 @@ impl FaceEmbedder for NoNetwork {
 struct Robot {
     line: Pipeline,
     now: Stamp,
+    waited_secs: f64,
     events: Vec<PersonEvent>,
 }
 
@@ -51,14 +52,21 @@ impl Robot {
             emotion: None,
         };
         let now = Stamp::default().plus_secs(1e9);
-        Self { line: Pipeline::new(config, stages), now, events: Vec::new() }
+        Self { line: Pipeline::new(config, stages), now, waited_secs: 0.0, events: Vec::new() }
     }
 
     /// What one camera shows; the looks are alike as those at one person are.
     fn see(&mut self, camera: &str, sights: &[Sight]) -> Vec<Person> {
         let faces: Vec<_> = sights.iter().map(|&(who, x)| face(who, x)).collect();
         let camera = CameraId::new(camera).unwrap();
-        let head = FrameHead { camera: &camera, stamp: self.now, frame_id: "", size: (640, 480), lens: None };
+        let head = FrameHead {
+            camera: &camera,
+            stamp: self.now,
+            frame_id: "",
+            size: (640, 480),
+            lens: None,
+            waited_secs: self.waited_secs,
+        };
         let people = self.line.process_measured(&head, &faces).unwrap().people.clone();
         self.events.extend_from_slice(self.line.events());
         people
@@ -233,6 +241,28 @@ fn a_face_that_resembles_a_poster_is_never_learnt() {
     robot.line.take_events();
     let [left, _] = robot.watch(5.0, &[(3, 100.0)], &[]);
     assert_eq!((ids(&left), robot.created()), (vec![None], 0));
+}
+
+#[test]
+fn a_line_that_is_behind_leaves_what_is_due_for_later_but_not_for_long() {
+    // Ten frames a second, five looks: every other frame has one.
+    let looks = |waited_secs: f64, is_known: bool, frames: usize| {
+        let mut robot = Robot::new(AutoEnrol::Off);
+        if is_known {
+            robot.enrol("Anna", 0);
+            robot.watch(2.0, &[(0, 100.0)], &[]);
+        }
+        robot.waited_secs = waited_secs;
+        let mut look = || {
+            robot.now = robot.now.plus_secs(0.1);
+            robot.see("left", &[(0, 100.0)]);
+            robot.line.buffers.wanted.embedding.len()
+        };
+        (0..frames).map(|_| look()).sum::<usize>()
+    };
+    assert_eq!((looks(0.0, true, 40), looks(0.04, true, 40)), (20, 20), "not behind");
+    assert_eq!(looks(0.06, true, 40), 10, "every other look");
+    assert_eq!((looks(0.0, false, 3), looks(0.06, false, 3)), (3, 3), "who is not known yet does not wait");
 }
 
 #[test]
