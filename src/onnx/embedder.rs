@@ -95,23 +95,21 @@ pub(super) fn pack(crops: &[AlignedCrop], input: &Input, tensor: &mut Vec<f32>) 
     let channels = channels(input);
     let plane = side * side;
     tensor.resize(crops.len() * channels * plane, 0.0);
-    let (mean, scale) = (input.mean, input.scale);
+    let value = |level: f32| (level - input.mean) * input.scale;
     for (crop, image) in crops.iter().zip(tensor.chunks_exact_mut((channels * plane).max(1))) {
         let pixels = crop.rgb.as_chunks::<3>().0;
-        for (channel, target) in image.chunks_exact_mut(plane).enumerate() {
-            // Chosen out here, so that the loops over the pixels are plain.
-            let index = if input.colour == Colour::Bgr { 2 - channel } else { channel };
-            if input.colour == Colour::Grey {
-                for (out, rgb) in target.iter_mut().zip(pixels) {
-                    let [r, g, b] = rgb.map(f32::from);
-                    // ITU-R BT.601 luma, as every common image library converts to grey.
-                    *out = (0.299 * r + 0.587 * g + 0.114 * b - mean) * scale;
-                }
-            } else {
-                for (out, rgb) in target.iter_mut().zip(pixels) {
-                    *out = (f32::from(rgb[index]) - mean) * scale;
-                }
+        if input.colour == Colour::Grey {
+            for (out, [r, g, b]) in image.iter_mut().zip(pixels) {
+                // ITU-R BT.601 luma, as every common image library converts to grey.
+                *out = value(0.299 * f32::from(*r) + 0.587 * f32::from(*g) + 0.114 * f32::from(*b));
             }
+            continue;
+        }
+        let (first, rest) = image.split_at_mut(plane);
+        let (green, third) = rest.split_at_mut(plane);
+        let (red, blue) = if input.colour == Colour::Bgr { (third, first) } else { (first, third) };
+        for ((([r, g, b], red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
+            (*red, *green, *blue) = (value(f32::from(*r)), value(f32::from(*g)), value(f32::from(*b)));
         }
     }
     [crops.len(), channels, side, side]
