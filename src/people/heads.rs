@@ -105,6 +105,20 @@ impl Heads {
         }
     }
 
+    /// Forgets whose heads these were: they turn away as anybody's.
+    pub fn forget(&mut self, person: PersonId) {
+        for head in self.heads.values_mut().filter(|head| head.person_id == Some(person)) {
+            (head.person_id, head.name) = (None, None);
+        }
+    }
+
+    /// `absorb` is `keep` from now on.
+    pub fn merge(&mut self, keep: PersonId, absorb: PersonId) {
+        for head in self.heads.values_mut().filter(|head| head.person_id == Some(absorb)) {
+            head.person_id = Some(keep);
+        }
+    }
+
     /// The lens, if it can be that of these pictures.
     fn checked(&mut self, lens: Option<Lens>, frame: &People) -> Option<Lens> {
         let size = (frame.width, frame.height);

@@ -196,6 +196,46 @@ fn who_was_forgotten_is_not_learnt_again_in_this_run() {
 }
 
 #[test]
+fn no_event_names_who_was_forgotten() {
+    let watched = || {
+        let mut robot = Robot::new(AutoEnrol::Off);
+        robot.line.config.privacy.allow_forget_all = true;
+        let [anna, ann] = [robot.enrol("Anna", 0), robot.enrol("Ann", 5)];
+        robot.watch(2.0, &[(0, 100.0)], &[(0, 100.0)]);
+        let is_hers = |event: &PersonEvent| event.name.as_deref() == Some("Anna");
+        assert!(robot.events.iter().any(|event| event.kind == EventKind::AttentionGained && is_hers(event)));
+        robot.events.clear();
+        (robot, anna, ann)
+    };
+    let told_later = |robot: &mut Robot| {
+        robot.watch(20.0, &[], &[]);
+        let about_faces: Vec<_> = robot.events.iter().filter(|event| event.face_id.is_some()).cloned().collect();
+        assert_eq!(about_faces.iter().filter(|event| event.kind == EventKind::AttentionLost).count(), 2);
+        about_faces.into_iter().map(|event| (event.person_id, event.name)).collect::<BTreeSet<_>>()
+    };
+    let nobody = BTreeSet::from([(None, None)]);
+
+    let (mut robot, anna, _) = watched();
+    robot.line.forget(anna).unwrap();
+    assert_eq!(told_later(&mut robot), nobody);
+
+    let (mut robot, ..) = watched();
+    robot.line.forget_all().unwrap();
+    assert_eq!(told_later(&mut robot), nobody);
+
+    let (mut robot, anna, ann) = watched();
+    robot.line.merge(ann, anna).unwrap();
+    robot.line.forget(ann).unwrap();
+    assert_eq!(told_later(&mut robot), nobody);
+
+    // Time that jumps back ends what is known of the faces, not what is told of them.
+    let (mut robot, anna, _) = watched();
+    robot.line.reset();
+    robot.line.forget(anna).unwrap();
+    assert_eq!(told_later(&mut robot), nobody);
+}
+
+#[test]
 fn who_another_program_forgets_is_not_learnt_again_either() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("people.db");
