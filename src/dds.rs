@@ -12,9 +12,10 @@ use crate::runtime;
 use crate::wire::{Message as _, messages};
 use futures::StreamExt as _;
 use raw::Body;
-use ros2_client::dds::rustdds::DomainParticipant;
-use ros2_client::dds::rustdds::policy::{Durability as DdsDurability, Reliability as DdsReliability};
-use ros2_client::dds::rustdds::{DomainParticipantBuilder, GUID};
+use ros2_client::dds::rustdds::policy::{Durability as DdsDurability, Reliability as DdsReliability, ResourceLimits};
+use ros2_client::dds::rustdds::{
+    DomainParticipant, DomainParticipantBuilder, GUID, QosPolicies, QosPolicyBuilder, TopicKind,
+};
 use ros2_client::qos::{Durability, History, WhenFull};
 use ros2_client::{Context, MessageTypeName, Name, Node, NodeName, NodeOptions, QosProfile, ServiceTypeName};
 use serde::de::DeserializeOwned;
@@ -131,15 +132,16 @@ impl Dds {
         &self,
         topic: &str,
         type_name: &str,
-        qos: Qos,
+        policies: &QosPolicies,
     ) -> Result<(ros2_client::dds::rustdds::Topic, String), TransportError> {
         let full = self.names.resolve(topic);
         let failed = |reason: String| TransportError { what: format!("topic {full}"), reason };
-        let name = Name::parse(&full).map_err(|error| failed(format!("{error:?}")))?;
+        Name::parse(&full).map_err(|error| failed(format!("{error:?}")))?;
         let (package, short) = type_parts(type_name);
+        let dds_type = MessageTypeName::new(package, short).dds_msg_type();
         let topic = self
-            .node
-            .create_topic(&name, MessageTypeName::new(package, short), &profile(qos))
+            .participant
+            .create_topic(dds_name(&full), dds_type, policies, TopicKind::NoKey)
             .map_err(|error| failed(error.to_string()))?;
         Ok((topic, full))
     }
@@ -153,7 +155,7 @@ impl Dds {
         wrap: fn(M) -> Incoming,
         mut on_message: OnMessage,
     ) -> Result<Box<dyn Connection>, TransportError> {
-        let (topic, full) = self.topic(topic, type_name, qos)?;
+        let (topic, full) = self.topic(topic, type_name, &subscribed(type_name, qos))?;
         let subscription = self
             .node
             .create_subscription::<M>(&topic, None)
@@ -195,7 +197,7 @@ impl Transport for Dds {
     }
 
     fn advertise(&mut self, topic: &str, type_name: &str, qos: Qos) -> Result<Box<dyn Publisher>, TransportError> {
-        let (topic, full) = self.topic(topic, type_name, qos)?;
+        let (topic, full) = self.topic(topic, type_name, &policies(qos))?;
         let publisher = self
             .node
             .create_publisher::<Body>(&topic, None)
@@ -302,11 +304,21 @@ impl Publisher for DdsPublisher {
     }
 }
 
-fn profile(qos: Qos) -> QosProfile {
+fn policies(qos: Qos) -> QosPolicies {
     let history = History::KeepLast { depth: qos.depth as usize };
     let durability = if qos.latched { Durability::TransientLocal } else { Durability::Volatile };
     let profile = QosProfile::subscription_default().history(history).durability(durability);
-    if qos.reliable { profile.reliability_reliable(WhenFull::DEFAULT) } else { profile }
+    (if qos.reliable { profile.reliability_reliable(WhenFull::DEFAULT) } else { profile }).into()
+}
+
+/// Without a limit the client keeps the last 64 messages of a topic, read or not. Of images those are 60 MB and more.
+fn subscribed(type_name: &str, qos: Qos) -> QosPolicies {
+    if !matches!(type_name, messages::Image::TYPE | messages::CompressedImage::TYPE) {
+        return policies(qos);
+    }
+    let most = qos.depth as i32;
+    let limits = ResourceLimits { max_samples: most, max_instances: 1, max_samples_per_instance: most };
+    policies(qos).modify_by(&QosPolicyBuilder::new().resource_limits(limits).build())
 }
 
 /// `rostro/msg/People` as package and name.
@@ -369,6 +381,20 @@ mod tests {
         assert_eq!(type_parts("sensor_msgs/msg/Image"), ("sensor_msgs", "Image"));
         assert_eq!(ros_type("sensor_msgs::msg::dds_::Image_"), "sensor_msgs/msg/Image");
         assert_eq!(dds_name("/rostro/people"), "rt/rostro/people");
+    }
+
+    #[test]
+    fn no_more_images_are_kept_than_were_asked_for() {
+        let qos = Qos { reliable: false, latched: false, depth: 5 };
+        for (type_name, most) in [
+            (messages::Image::TYPE, Some(5)),
+            (messages::CompressedImage::TYPE, Some(5)),
+            (messages::People::TYPE, None),
+        ] {
+            let kept = subscribed(type_name, qos).resource_limits().map(|limits| limits.max_samples);
+            assert_eq!(kept, most, "{type_name}");
+        }
+        assert_eq!(policies(qos).resource_limits(), None, "a publisher is not held up");
     }
 
     #[test]
