@@ -149,7 +149,7 @@ pub struct IdentityConfig {
     /// Agreeing looks before a name.
     #[schemars(range(min = 1, max = 100), extend("dynamic" = true))]
     pub min_looks: u32,
-    /// Looks per second and track; down to half as many when the line falls behind the camera.
+    /// Looks per second and track; down to half as many while the line can hardly keep up with the cameras.
     #[schemars(range(min = 0.1, max = 100.0), extend("dynamic" = true))]
     pub looks_hz: f64,
     /// What becomes of strangers who stay: `off` nothing, `session` they are known again until the program
@@ -212,7 +212,7 @@ pub struct EmotionConfig {
     /// Manifest name or path of the classifier; `auto`: ours, in eight-bit integers on an x86 processor with AVX2
     /// where there is no graphics processor, else in floats; empty: none.
     pub model: String,
-    /// Readings per second and face; down to half as many when the line falls behind the camera.
+    /// Readings per second and face; down to half as many while the line can hardly keep up with the cameras.
     #[schemars(range(min = 0.1, max = 100.0))]
     pub rate_hz: f64,
     /// Time after which the filter has forgotten two thirds of what it saw.
@@ -300,7 +300,7 @@ pub enum Precision {
     /// 16-bit floats.
     #[default]
     Fp16,
-    /// 8-bit integers, for networks that were quantised.
+    /// 8-bit integers, for networks that were quantised as TensorRT takes them: signed, around zero.
     Int8,
 }
 

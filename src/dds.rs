@@ -312,6 +312,7 @@ fn policies(qos: Qos) -> QosPolicies {
 }
 
 /// Without a limit the client keeps the last 64 messages of a topic, read or not. Of images those are 60 MB and more.
+/// With it, a reliable reader gives a lost image up once those after it are more than these and 16 MB.
 fn subscribed(type_name: &str, qos: Qos) -> QosPolicies {
     if !matches!(type_name, messages::Image::TYPE | messages::CompressedImage::TYPE) {
         return policies(qos);

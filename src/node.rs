@@ -218,7 +218,7 @@ impl Node {
     }
 
     /// What is to be done now and then: publishes diagnostics once a second, looks for another node of
-    /// the same name.
+    /// the same name, keeps what late subscribers are told true.
     pub fn tick(&mut self, transport: &mut dyn Transport) {
         for wishes in self.wishes.iter().flatten() {
             wishes.grant(transport);
@@ -232,6 +232,9 @@ impl Node {
         if self.diagnostics.tick(&self.shared, activity, transport) {
             self.look_for_namesake(transport);
             self.look_for_rivals(transport);
+            if let State::Inactive(perception) = &mut self.state {
+                perception.look_after_what_was_said();
+            }
         }
     }
 

@@ -193,6 +193,18 @@ pub struct PersonEvent {
     pub absent_for_secs: f32,
 }
 
+/// Names whom events tell of, as they are called now: who has gone out of view may have lost their name since.
+pub fn name_in(events: &mut [PersonEvent], gallery: &dyn Gallery) {
+    for event in events {
+        event.name = event.person_id.and_then(|person| name(person, gallery));
+    }
+}
+
+fn name(person: PersonId, gallery: &dyn Gallery) -> Option<String> {
+    let is_named = gallery.standing(person) == Some(Standing::Named);
+    gallery.name(person).filter(|_| is_named).map(str::to_owned)
+}
+
 /// People searched for each look. Whoever is further down resembles the face less than all of them.
 const CANDIDATES: usize = 8;
 /// Looks in every frame that an undecided face may cost; afterwards it is looked at as rarely as a
@@ -247,8 +259,8 @@ pub enum Urgency {
     },
 }
 
-/// A look that is due may come so many times later when the line is behind its camera.
-const LATEST: f64 = 2.0;
+/// A look that is due may come this many times later when the line is behind its camera.
+const LATEST: f64 = 2.0 - PUNCTUALITY;
 
 impl Urgency {
     /// Whether the look, one of `rate_hz` in a second, may be left to a later frame.
@@ -540,7 +552,7 @@ impl Identifier {
                 // A poster is nobody.
                 Some(Standing::Negative) | None => return identity,
             };
-            identity.name = gallery.name(person).filter(|_| identity.state == IdentityState::Named).map(str::to_owned);
+            identity.name = name(person, gallery);
             identity.person_id = Some(person);
             identity.confidence = evidence.probability(person, stamp) as f32;
             return identity;

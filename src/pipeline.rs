@@ -19,7 +19,7 @@ use crate::inference::InferenceError;
 use crate::landmarks::{ShapePredictor, eye_centres};
 use crate::lens::Lens;
 use crate::model::manifest::{Alignment, Similarity};
-use crate::people::{ExpressionFilter, Heads, Identifier, People, PersonEvent, Urgency};
+use crate::people::{self, ExpressionFilter, Heads, Identifier, People, PersonEvent, Urgency};
 use crate::quality::Measures;
 use crate::time::Stamp;
 use crate::track::{FaceCounter, Observation, SortTracker, Track, Tracker};
@@ -30,8 +30,11 @@ const MAX_RESIDUAL: f32 = 0.45;
 /// A face whose points fit the template worse than this is turned too far for its expression to be read.
 const MAX_EXPRESSION_RESIDUAL: f32 = 0.3;
 
-/// A frame that waited longer than this share of the time between two frames shows that the line is behind.
-const BEHIND: f64 = 0.5;
+/// Share of the time between two frames of a camera that a frame waits in a line that is behind, and not in one that
+/// keeps up: where cameras expose together, the last of four in turn waits for up to three quarters.
+fn patience(cameras: usize) -> f64 {
+    1.0 - 0.5 / cameras.max(1) as f64
+}
 
 /// Runs one stage inside a span, by which whoever listens measures its time.
 macro_rules! in_stage {
@@ -231,8 +234,9 @@ impl Pipeline {
         self.process_live(frame, 0.0)
     }
 
-    /// The same of a frame that has waited for those before it, seconds. Where that is long the line has fallen
-    /// behind the camera: looks that can wait then do, so that it catches up before frames are lost.
+    /// The same of a frame that has waited for those before it, seconds. Where that is long the line can hardly keep
+    /// up with the cameras: looks that can wait then do, so that it catches up before frames are lost. A line that
+    /// loses frames all the time has a new one whenever it is ready, and takes every look.
     ///
     /// A camera whose stamps jump backwards (a looping bag) or whose pictures change size starts anew,
     /// with one line in the log.
@@ -250,11 +254,12 @@ impl Pipeline {
             lens: frame.lens,
             waited_secs,
         };
+        let cameras = self.cameras.len();
         let Buffers { detections, points, wanted, observations, features, .. } = &mut self.buffers;
         find_faces(&mut self.stages, &self.config, image, detections, points)?;
         observe(detections, image, &mut features.small_crop, observations);
         let camera = camera_of(&mut self.cameras, &head, &self.config, &self.stages, &self.face_ids);
-        wanted.choose(&head, camera, observations, &self.config);
+        wanted.choose(&head, camera, cameras, observations, &self.config);
         measure(&mut self.stages, image, points, wanted, features, observations)?;
         self.follow(&head)
     }
@@ -266,11 +271,12 @@ impl Pipeline {
     /// [`PipelineError::Gallery`].
     pub fn process_measured(&mut self, head: &FrameHead<'_>, faces: &[Observation]) -> Result<&People, PipelineError> {
         self.events.clear();
+        let cameras = self.cameras.len();
         let Buffers { wanted, observations, .. } = &mut self.buffers;
         observations.clear();
         observations.extend_from_slice(faces);
         let camera = camera_of(&mut self.cameras, head, &self.config, &self.stages, &self.face_ids);
-        wanted.choose(head, camera, observations, &self.config);
+        wanted.choose(head, camera, cameras, observations, &self.config);
         for (index, face) in observations.iter_mut().enumerate() {
             face.embedding.take_if(|_| !wanted.embedding.contains(&index));
             face.emotion.take_if(|_| !wanted.expression.contains(&index));
@@ -298,6 +304,7 @@ impl Pipeline {
         let (identifier, gallery) = (&mut camera.identifier, self.gallery.memory());
         in_stage!("decide", identifier.decide(tracks, observations, gallery, &mut people, &mut self.events))?;
         camera.heads.look(head.lens, &mut people, &mut self.events);
+        people::name_in(&mut self.events, gallery);
         self.sightings.take(&people, &self.events, self.config.people.leave_secs);
         self.frame_seq += 1;
         Ok(self.people.insert(people))
@@ -436,12 +443,12 @@ fn observe(
 }
 
 impl Wanted {
-    /// The faces that are due, and fit.
-    fn choose(&mut self, head: &FrameHead<'_>, camera: &Camera, seen: &[Observation], config: &Config) {
+    /// The faces that are due, and fit; `cameras` take turns.
+    fn choose(&mut self, head: &FrameHead<'_>, camera: &Camera, cameras: usize, seen: &[Observation], config: &Config) {
         self.embedding.clear();
         self.expression.clear();
         let (stamp, looks_hz, readings_hz) = (head.stamp, config.identity.looks_hz, config.emotion.rate_hz);
-        let is_behind = head.waited_secs > BEHIND * camera.secs_between_frames;
+        let is_behind = head.waited_secs > patience(cameras) * camera.secs_between_frames;
         let is_for_now = |urgency: &Urgency, rate_hz: f64| !(is_behind && urgency.can_wait(stamp, rate_hz));
         let (mut looks, mut expressions) = (Vec::new(), Vec::new());
         for (index, look) in seen.iter().enumerate() {

@@ -232,6 +232,15 @@ impl Humans {
         self.close_faces(people.stamp, sink);
     }
 
+    /// Says at once what changed among the people we know: the next frame may never come, and readers that begin
+    /// to listen would still be told the name of somebody who was forgotten.
+    pub fn tell(&mut self, events: &[PersonEvent], stamp: Stamp, sink: &mut dyn Sink) {
+        self.take_events(events, sink);
+        if self.has_persons() {
+            self.persons.publish(stamp, "", &self.settings, sink, &mut self.writer);
+        }
+    }
+
     /// Says that nobody is seen, because nobody looks any more; topics that come and go end.
     pub fn end(&mut self, stamp: Stamp, sink: &mut dyn Sink) {
         self.cameras.clear();

@@ -59,14 +59,14 @@ pub(super) struct Outputs {
     events: Topic,
     /// For events without a past, after somebody was forgotten.
     events_anew: Wisher,
+    /// Such a topic was wished for and is not there yet.
+    is_awaited: bool,
     /// The topic with the past, until subscribers have had the time to take its last event.
     events_before: Option<(Topic, Instant)>,
     known_people: Topic,
     primary_pose: Topic,
     detections: Option<Topic>,
     humans: Option<(Humans, HumansTopics)>,
-    /// What services changed since the last frame; ROS4HRI is told with the next.
-    changes: Vec<PersonEvent>,
     pictures: BTreeMap<CameraId, Pictures>,
     annotator: Option<Annotator>,
     decoder: Decoder,
@@ -110,12 +110,12 @@ impl Outputs {
             people: people?,
             events: events?,
             events_anew,
+            is_awaited: false,
             events_before: None,
             known_people: known_people?,
             primary_pose: primary_pose?,
             detections,
             humans,
-            changes: Vec::new(),
             pictures,
             annotator,
             decoder: Decoder::default(),
@@ -137,9 +137,7 @@ impl Outputs {
             let wanted = humans.wants_pictures(people, topics);
             // The line has read this image, so it can be read again.
             let image = wanted.then(|| self.decoder.decode(pixels).ok()).flatten();
-            self.changes.extend_from_slice(events);
-            humans.publish(people, &self.changes, image, topics);
-            self.changes.clear();
+            humans.publish(people, events, image, topics);
         }
     }
 
@@ -150,10 +148,10 @@ impl Outputs {
         }
     }
 
-    /// What services changed.
-    pub(super) fn changed(&mut self, events: &[PersonEvent]) {
-        if self.humans.is_some() {
-            self.changes.extend_from_slice(events);
+    /// What changed among the people we know, between frames.
+    pub(super) fn changed(&mut self, events: &[PersonEvent], now: Stamp) {
+        if let Some((humans, topics)) = self.humans.as_mut().filter(|_| !events.is_empty()) {
+            humans.tell(events, now, topics);
         }
     }
 
@@ -172,7 +170,7 @@ impl Outputs {
 
     pub(super) fn event(&mut self, event: &messages::PersonEvent) {
         self.events.send(event, &mut self.message);
-        if event.r#type == messages::PersonEvent::PERSON_FORGOTTEN {
+        if event.r#type == messages::PersonEvent::PERSON_FORGOTTEN && !std::mem::replace(&mut self.is_awaited, true) {
             // Late subscribers would still be told earlier events, with the name.
             let (name, type_name, qos) = EVENTS;
             self.events_anew.wish(ros4hri::Topic { name: name.to_owned(), type_name, qos });
@@ -182,6 +180,7 @@ impl Outputs {
     /// Goes on with the topics that were offered since the last call, and ends those that were replaced.
     pub(super) fn renew(&mut self) {
         for (_, granted) in self.events_anew.granted() {
+            self.is_awaited = false;
             match granted {
                 Ok(publisher) => {
                     let before = std::mem::replace(&mut self.events, Topic::of(publisher));

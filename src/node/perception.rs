@@ -83,6 +83,8 @@ impl Perception {
     /// Works until the inbox is stopped. What is left can begin anew.
     pub(super) fn run(mut self) -> Self {
         self.known = None;
+        // The gallery may have changed meanwhile; no frame is to tell of somebody who was forgotten.
+        self.guarded("the gallery", Self::look_after_gallery);
         loop {
             match self.shared.inbox.next(IDLE_TICK) {
                 Work::Stop => break,
@@ -241,7 +243,7 @@ impl Perception {
             }
         }
         let events = self.line.take_events();
-        self.outputs.changed(&events);
+        self.outputs.changed(&events, self.image_time());
         self.publish_events(&events);
         self.shared.status().gallery.trouble = self.line.gallery_trouble().map(str::to_owned);
         let revision = self.line.revision();
@@ -252,6 +254,14 @@ impl Perception {
             let people = self.line.list();
             self.shared.status().gallery.people = people.len();
             self.outputs.known_people(&people, self.shared.clock.now());
+        }
+    }
+
+    /// Keeps what late subscribers are told true while no camera is listened to: people may be forgotten by another
+    /// program. Nothing is said that was not said before.
+    pub(super) fn look_after_what_was_said(&mut self) {
+        if self.known.is_some() {
+            self.guarded("the gallery", Self::look_after_gallery);
         }
     }
 

@@ -15,6 +15,8 @@ type Published = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 pub(super) struct Direct {
     services: BTreeMap<String, (String, OnRequest)>,
     published: Published,
+    /// Topics in the order in which they were offered.
+    pub(super) advertised: Vec<String>,
 }
 
 /// An answer that may still come.
@@ -51,6 +53,7 @@ impl Transport for Direct {
         name.replace('~', "/robot/rostro")
     }
     fn advertise(&mut self, topic: &str, _: &str, _: Qos) -> Result<Box<dyn Publisher>, TransportError> {
+        self.advertised.push(self.resolve(topic));
         Ok(Box::new(Kept { topic: self.resolve(topic), published: Arc::clone(&self.published) }))
     }
     fn subscribe(&mut self, _: &str, _: &str, _: Qos, _: OnMessage) -> Result<Box<dyn Connection>, TransportError> {

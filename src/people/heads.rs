@@ -52,7 +52,6 @@ struct Head {
     attention: Option<Attention>,
     is_attentive: bool,
     person_id: Option<PersonId>,
-    name: Option<String>,
 }
 
 #[derive(Debug)]
@@ -81,7 +80,7 @@ impl Heads {
         }
         for person in &frame.people {
             let Some(head) = self.heads.get_mut(&person.face_id) else { continue };
-            (head.person_id, head.name) = (person.identity.person_id, person.identity.name.clone());
+            head.person_id = person.identity.person_id;
             if let Some(kind) = head.change(person.attention) {
                 let confidence = person.attention.unwrap_or(0.0);
                 events.push(PersonEvent { confidence, ..about(frame, kind, person) });
@@ -91,8 +90,7 @@ impl Heads {
             let is_live = frame.people.iter().any(|person| person.face_id == *face_id);
             if !is_live && head.is_attentive {
                 let lost = event(frame, EventKind::AttentionLost);
-                let (person_id, name) = (head.person_id, head.name.take());
-                events.push(PersonEvent { face_id: Some(*face_id), person_id, name, ..lost });
+                events.push(PersonEvent { face_id: Some(*face_id), person_id: head.person_id, ..lost });
             }
             is_live
         });
@@ -108,7 +106,7 @@ impl Heads {
     /// Forgets whose heads these were: they turn away as anybody's.
     pub fn forget(&mut self, person: PersonId) {
         for head in self.heads.values_mut().filter(|head| head.person_id == Some(person)) {
-            (head.person_id, head.name) = (None, None);
+            head.person_id = None;
         }
     }
 

@@ -20,7 +20,6 @@ pub(super) struct Presence {
 #[derive(Clone, Debug)]
 struct Visit {
     face_id: FaceId,
-    name: Option<String>,
     last_seen: Stamp,
     is_over: bool,
 }
@@ -86,9 +85,8 @@ impl Presence {
         self.faces.retain(|face_id, person_id| {
             let stays = is_live(*face_id);
             if !stays {
-                let name = person_id.and_then(|person| self.visits.get(&person)).and_then(|visit| visit.name.clone());
                 let event = event(frame, EventKind::FaceLost);
-                events.push(PersonEvent { face_id: Some(*face_id), person_id: *person_id, name, ..event });
+                events.push(PersonEvent { face_id: Some(*face_id), person_id: *person_id, ..event });
             }
             stays
         });
@@ -96,15 +94,8 @@ impl Presence {
 
     fn report_arrival(&mut self, frame: &People, person: &Person, events: &mut Vec<PersonEvent>) {
         let Some(person_id) = person.identity.person_id.filter(|_| person.observed) else { return };
-        let earlier = self.visits.insert(
-            person_id,
-            Visit {
-                face_id: person.face_id,
-                name: person.identity.name.clone(),
-                last_seen: frame.stamp,
-                is_over: false,
-            },
-        );
+        let earlier =
+            self.visits.insert(person_id, Visit { face_id: person.face_id, last_seen: frame.stamp, is_over: false });
         match earlier {
             None => events.push(about(frame, EventKind::PersonIdentified, person)),
             Some(visit) if visit.is_over => events.push(PersonEvent {
@@ -120,7 +111,7 @@ impl Presence {
             if !visit.is_over && has_left(visit) {
                 visit.is_over = true;
                 let event = event(frame, EventKind::PersonLeft);
-                events.push(PersonEvent { person_id: Some(*person_id), name: visit.name.clone(), ..event });
+                events.push(PersonEvent { person_id: Some(*person_id), ..event });
             }
         }
     }
@@ -151,7 +142,7 @@ pub(super) fn about(frame: &People, kind: EventKind, person: &Person) -> PersonE
     PersonEvent {
         face_id: Some(person.face_id),
         person_id: person.identity.person_id,
-        name: person.identity.name.clone(),
+        name: None,
         confidence: person.identity.confidence,
         ..event(frame, kind)
     }

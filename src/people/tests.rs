@@ -84,6 +84,7 @@ impl Room {
         self.events.clear();
         let (frame, events) = (&mut self.frame, &mut self.events);
         self.identifier.decide(&tracks, &seen, &self.gallery, frame, events).unwrap();
+        name_in(events, &self.gallery);
         &self.frame.people
     }
 

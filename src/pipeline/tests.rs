@@ -236,6 +236,22 @@ fn no_event_names_who_was_forgotten() {
 }
 
 #[test]
+fn who_leaves_is_told_by_the_name_they_have_now() {
+    for (merged, name_now) in [(true, Some("Ann")), (false, None)] {
+        let mut robot = Robot::new(AutoEnrol::Off);
+        let [anna, ann] = [robot.enrol("Anna", 0), robot.enrol("Ann", 5)];
+        robot.watch(2.0, &[(0, 100.0)], &[]);
+        robot.watch(3.0, &[], &[]);
+        robot.events.clear();
+        let now = if merged { robot.line.merge(ann, anna).unwrap() } else { robot.line.set_name(anna, "").unwrap() };
+        robot.watch(20.0, &[], &[]);
+        let left: Vec<_> = robot.events.iter().filter(|event| event.kind == EventKind::PersonLeft).collect();
+        let told: Vec<_> = left.iter().map(|event| (event.person_id, event.name.as_deref())).collect();
+        assert_eq!(told, [(Some(now), name_now)]);
+    }
+}
+
+#[test]
 fn who_another_program_forgets_is_not_learnt_again_either() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("people.db");
@@ -285,24 +301,31 @@ fn a_face_that_resembles_a_poster_is_never_learnt() {
 
 #[test]
 fn a_line_that_is_behind_leaves_what_is_due_for_later_but_not_for_long() {
-    // Ten frames a second, five looks: every other frame has one.
-    let looks = |waited_secs: f64, is_known: bool, frames: usize| {
+    // Looks at one face, in forty frames if it is known and in its first three if not; ten a second, with stamps
+    // that jitter, of one of two cameras.
+    let looks = |looks_hz: f64, waited_secs: f64, is_known: bool| {
+        let frames = if is_known { 40 } else { 3 };
         let mut robot = Robot::new(AutoEnrol::Off);
+        let mut config = Config::default();
+        config.identity.looks_hz = looks_hz;
+        robot.line.reconfigure(&config);
         if is_known {
             robot.enrol("Anna", 0);
-            robot.watch(2.0, &[(0, 100.0)], &[]);
         }
+        robot.watch(2.0, if is_known { &[(0, 100.0)] } else { &[] }, &[]);
         robot.waited_secs = waited_secs;
-        let mut look = || {
-            robot.now = robot.now.plus_secs(0.1);
+        let mut looks = 0;
+        for frame in 0..frames {
+            robot.now = robot.now.plus_secs(if frame % 2 == 0 { 0.102 } else { 0.098 });
             robot.see("left", &[(0, 100.0)]);
-            robot.line.buffers.wanted.embedding.len()
-        };
-        (0..frames).map(|_| look()).sum::<usize>()
+            looks += robot.line.buffers.wanted.embedding.len();
+        }
+        looks
     };
-    assert_eq!((looks(0.0, true, 40), looks(0.04, true, 40)), (20, 20), "not behind");
-    assert_eq!(looks(0.06, true, 40), 10, "every other look");
-    assert_eq!((looks(0.0, false, 3), looks(0.06, false, 3)), (3, 3), "who is not known yet does not wait");
+    assert_eq!([0.0, 0.04, 0.07].map(|waited| looks(5.0, waited, true)), [20; 3], "not behind");
+    assert_eq!(looks(5.0, 0.08, true), 10, "every other look");
+    assert_eq!([0.0, 0.08].map(|waited| looks(10.0, waited, true)), [40, 20], "every other look");
+    assert_eq!([0.0, 0.08].map(|waited| looks(5.0, waited, false)), [3; 2], "who is not known yet does not wait");
 }
 
 #[test]

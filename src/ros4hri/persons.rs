@@ -95,9 +95,11 @@ impl Persons {
             (node.face, node.place, node.leaves) = (None, None, Some(stamp));
             node.name.clear();
         }
-        // An alias of nobody would be an error to readers.
+        // An alias of nobody would be an error to readers. It may be somebody who was merged into the person.
         for node in self.nodes.values_mut().filter(|node| node.alias == person.as_str()) {
             node.alias.clear();
+            node.name.clear();
+            node.leaves = Some(stamp);
         }
     }
 
@@ -237,11 +239,16 @@ fn send_list(
     sink: &mut dyn Sink,
     writer: &mut Writer,
 ) {
-    let is_due = |(last, at): &(Vec<String>, Stamp)| *last != ids || stamp.secs_since(*at) >= REPEAT_SECS;
+    let is_due = |(last, at): &(Vec<String>, Stamp)| *last != ids || is_over(stamp, *at);
     if sent.as_ref().is_none_or(is_due) {
         writer.send(sink, topic, stamp, &IdsList { header: header.clone(), ids: ids.clone() });
         *sent = Some((ids, stamp));
     }
+}
+
+/// Whether what was said then is to be said again. What was told between two frames may be ahead of the next.
+fn is_over(stamp: Stamp, said: Stamp) -> bool {
+    !(-REPEAT_SECS..REPEAT_SECS).contains(&stamp.secs_since(said))
 }
 
 impl Node {
@@ -313,7 +320,7 @@ impl Node {
             }
         }
         self.told = Some(now);
-        let is_due = self.repeated.is_none_or(|at| stamp.secs_since(at) >= REPEAT_SECS);
+        let is_due = self.repeated.is_none_or(|at| is_over(stamp, at));
         if self.face.is_some() || is_due {
             let data = self.location_confidence(stamp, leave_secs);
             writer.send(sink, &topic("location_confidence"), stamp, &Float32 { data });

@@ -519,6 +519,19 @@ fn merged_and_forgotten_people_are_told() {
     assert!(!known.contains(&person_id(8)), "{known:?}");
     assert_eq!(sink.text(&format!("/humans/persons/{}/alias", person_id(7))).unwrap(), "", "an alias of nobody");
 
+    assert_eq!(sink.text(&format!("/humans/persons/{}/name", person_id(7))).unwrap(), "", "who was merged into them");
+    assert!(!known.contains(&person_id(7)), "{known:?}");
+
+    // No frame comes any more.
+    let (mut humans, mut sink) = Recorder::for_mode(OutputMode::Ros4hriStandalone);
+    humans.know([PersonId::from_counter(8)]);
+    show(&mut humans, &mut sink, &frame(0.0, vec![face(1, Some(8))]));
+    assert_eq!(sink.text(&format!("/humans/persons/{}/name", person_id(8))).unwrap(), "P8");
+    sink.sent.clear();
+    humans.tell(&[event(EventKind::PersonForgotten, 8, None, 0.0)], frame(0.1, vec![]).stamp, &mut sink);
+    assert_eq!(sink.text(&format!("/humans/persons/{}/name", person_id(8))).unwrap(), "");
+    assert_eq!((sink.ids("persons/known"), sink.ids("persons/tracked")), (Some(vec![]), Some(vec![])));
+
     let (mut humans, mut sink) = Recorder::for_mode(OutputMode::Ros4hri);
     humans.publish(&frame(0.1, vec![]), &[merged], None, &mut sink);
     let told: IdsMatch = sink.last("/humans/candidate_matches").unwrap();

@@ -1,9 +1,15 @@
 use super::*;
+use crate::align::AlignedCrop;
 use crate::detect::{Detection, FaceDetector};
+use crate::embed::{Embedding, FaceEmbedder, ModelTag};
 use crate::frame::ImageView;
+use crate::gallery::{NewPerson, Reference, StoredGallery};
 use crate::inference::InferenceError;
 use crate::node::testing::Direct;
-use crate::pipeline::Stages;
+use crate::pipeline::{EmbeddingStage, Stages};
+use crate::testing::{look_at, similarity, tag};
+use crate::time::Stamp;
+use crate::wire::messages;
 use crate::wire::parameters as params;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +17,19 @@ struct NoFaces;
 
 impl FaceDetector for NoFaces {
     fn detect(&mut self, _: ImageView<'_>, out: &mut Vec<Detection>) -> Result<(), InferenceError> {
+        out.clear();
+        Ok(())
+    }
+}
+
+struct NoLooks(ModelTag);
+
+impl FaceEmbedder for NoLooks {
+    fn model(&self) -> &ModelTag {
+        &self.0
+    }
+
+    fn embed(&mut self, _: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
         out.clear();
         Ok(())
     }
@@ -174,4 +193,54 @@ fn a_changed_parameter_reaches_the_node() {
     robot.node.tick(&mut robot.ros);
     assert_eq!(robot.node.node.config().tracker.coast_secs, 2.5);
     robot.node.end(&mut robot.ros).unwrap();
+}
+
+#[test]
+fn an_inactive_node_does_not_go_on_telling_who_was_forgotten_by_another_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("people.db");
+    let mut other = StoredGallery::open(&file, &tag()).unwrap();
+    let people = [(0, "Anna"), (1, "Ben"), (2, "Cleo")].map(|(who, name)| {
+        let look = look_at(who, 0.9);
+        let reference = Reference { look, quality: 0.8, stamp: Stamp::default(), source: String::new() };
+        other.create(&NewPerson { name: name.into(), ..NewPerson::default() }, &[reference]).unwrap()
+    });
+    let mut robot = Robot::new(move |config| {
+        let alignment = crate::model::manifest::Alignment { size: 112, templates: std::collections::BTreeMap::new() };
+        let embedding = EmbeddingStage { embedder: Box::new(NoLooks(tag())), alignment, similarity: similarity() };
+        let stages = Stages { detector: Box::new(NoFaces), landmarks: None, embedding: Some(embedding), emotion: None };
+        let mut line = Pipeline::new(config.clone(), stages);
+        line.open_gallery(&file)?;
+        Ok(line)
+    });
+    let known = |robot: &mut Robot| {
+        for _ in 0..1000 {
+            robot.node.tick(&mut robot.ros);
+            let told: Vec<messages::KnownPeople> = robot.ros.take("~/known_people");
+            if let Some(last) = told.last() {
+                let mut names: Vec<_> = last.people.iter().map(|person| person.name.clone()).collect();
+                names.sort();
+                return names;
+            }
+            runtime::sleep(Duration::from_millis(5));
+        }
+        panic!("nothing was said of the people known");
+    };
+    assert!(robot.change("configure"));
+    runtime::sleep(Duration::from_millis(1100));
+    robot.node.tick(&mut robot.ros);
+    assert!(robot.ros.take::<messages::KnownPeople>("~/known_people").is_empty(), "nothing before it was active");
+    assert!(robot.change("activate"));
+    assert_eq!(known(&mut robot), ["Anna", "Ben", "Cleo"]);
+    assert!(robot.change("deactivate"));
+    for person in &people[..2] {
+        other.forget(*person).unwrap();
+    }
+    assert_eq!(known(&mut robot), ["Cleo"]);
+    let forgotten: Vec<messages::PersonEvent> = robot.ros.take("~/events");
+    assert_eq!(forgotten.len(), 2);
+    // The topic is offered anew, once, without its past.
+    robot.node.tick(&mut robot.ros);
+    let offered = || robot.ros.advertised.iter().filter(|topic| topic.ends_with("/events")).count();
+    assert_eq!(offered(), 2);
 }
