@@ -145,7 +145,8 @@ impl Node {
         Ok(connections)
     }
 
-    /// Stops listening; models and gallery stay. The last message says that nobody is seen.
+    /// Stops listening; models and gallery stay. The last message says that nobody is seen; after it only those are
+    /// told whom another program makes the node forget.
     ///
     /// # Errors
     /// When the node is not active, or its thread was lost.
@@ -218,7 +219,7 @@ impl Node {
     }
 
     /// What is to be done now and then: publishes diagnostics once a second, looks for another node of
-    /// the same name, keeps what late subscribers are told true.
+    /// the same name, and takes back what an inactive node says of people who were forgotten.
     pub fn tick(&mut self, transport: &mut dyn Transport) {
         for wishes in self.wishes.iter().flatten() {
             wishes.grant(transport);
@@ -233,7 +234,7 @@ impl Node {
             self.look_for_namesake(transport);
             self.look_for_rivals(transport);
             if let State::Inactive(perception) = &mut self.state {
-                perception.look_after_what_was_said();
+                perception.retract_the_forgotten();
             }
         }
     }

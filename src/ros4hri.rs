@@ -138,6 +138,12 @@ impl Settings {
     }
 }
 
+/// Whether readers are told of such an event without a frame. Of two who were merged the next frame tells whose the
+/// face is; until then nobody would be seen.
+const fn is_for_now(kind: EventKind) -> bool {
+    matches!(kind, EventKind::PersonCreated | EventKind::PersonRenamed | EventKind::PersonForgotten)
+}
+
 impl Humans {
     /// Nobody yet.
     pub fn new(settings: Settings) -> Self {
@@ -209,7 +215,7 @@ impl Humans {
         if last.is_some_and(|last| last.secs_since(people.stamp) > JUMP_SECS) {
             self.end(people.stamp, sink);
         }
-        self.take_events(events, sink);
+        self.take_events(events, people.stamp, sink);
         self.open_faces(people, sink);
         let seen = people.people.iter().map(|person| person.face_id).filter(|face| self.is_listed(*face)).collect();
         self.cameras.insert(people.camera.clone(), Seen { stamp: people.stamp, faces: seen });
@@ -235,8 +241,8 @@ impl Humans {
     /// Says at once what changed among the people we know: the next frame may never come, and readers that begin
     /// to listen would still be told the name of somebody who was forgotten.
     pub fn tell(&mut self, events: &[PersonEvent], stamp: Stamp, sink: &mut dyn Sink) {
-        self.take_events(events, sink);
-        if self.has_persons() {
+        self.take_events(events, stamp, sink);
+        if self.has_persons() && events.iter().any(|event| is_for_now(event.kind)) {
             self.persons.publish(stamp, "", &self.settings, sink, &mut self.writer);
         }
     }
@@ -282,18 +288,18 @@ impl Humans {
         self.cameras.values().flat_map(|seen| seen.faces.iter().copied()).collect()
     }
 
-    fn take_events(&mut self, events: &[PersonEvent], sink: &mut dyn Sink) {
+    fn take_events(&mut self, events: &[PersonEvent], stamp: Stamp, sink: &mut dyn Sink) {
         for event in events {
             let (Some(person), other) = (event.person_id, event.other_person_id) else { continue };
             match (event.kind, other) {
                 (EventKind::PersonMerged, Some(absorbed)) => {
-                    self.persons.merge(person, absorbed, event.stamp);
+                    self.persons.merge(person, absorbed, stamp);
                     if self.settings.mode == OutputMode::Ros4hri {
                         let (topic, both) = (self.name("candidate_matches"), matches::same_person(person, absorbed));
                         self.writer.send(sink, &topic, event.stamp, &both);
                     }
                 }
-                (EventKind::PersonForgotten, _) => self.persons.forget(person, event.stamp),
+                (EventKind::PersonForgotten, _) => self.persons.forget(person, stamp),
                 (EventKind::PersonRenamed | EventKind::PersonCreated, _) => {
                     self.persons.rename(person, event.name.as_deref());
                 }

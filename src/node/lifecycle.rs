@@ -12,7 +12,7 @@ use crate::wire::lifecycle as msg;
 pub enum State {
     /// Parameters may be set, nothing is loaded.
     Unconfigured = 1,
-    /// Loaded, without input and output.
+    /// Loaded, without input; all that is said is who was forgotten.
     Inactive = 2,
     /// At work.
     Active = 3,

@@ -6,7 +6,7 @@ use crate::annotate::Annotator;
 use crate::config::{AnnotatedConfig, Config, OutputMode};
 use crate::frame::{Decoder, EncodedPixels, Pixels, RawPixels};
 use crate::gallery::PersonRecord;
-use crate::ids::CameraId;
+use crate::ids::{CameraId, PersonId};
 use crate::people::{People, PersonEvent};
 use crate::ros4hri::{self, Humans, Settings};
 use crate::runtime;
@@ -148,9 +148,10 @@ impl Outputs {
         }
     }
 
-    /// What changed among the people we know, between frames.
-    pub(super) fn changed(&mut self, events: &[PersonEvent], now: Stamp) {
-        if let Some((humans, topics)) = self.humans.as_mut().filter(|_| !events.is_empty()) {
+    /// What changed among the people we know, who are `known` now, between frames.
+    pub(super) fn changed(&mut self, events: &[PersonEvent], known: &[PersonRecord], now: Stamp) {
+        if let Some((humans, topics)) = &mut self.humans {
+            humans.know(persons_told(known));
             humans.tell(events, now, topics);
         }
     }
@@ -194,9 +195,7 @@ impl Outputs {
 
     pub(super) fn known_people(&mut self, known: &[PersonRecord], now: Stamp) {
         if let Some((humans, _)) = &mut self.humans {
-            // Strangers are many, and told only once they are seen.
-            let told = known.iter().filter(|record| record.expires.is_none());
-            humans.know(told.map(|record| record.person_id));
+            humans.know(persons_told(known));
         }
         let header = messages::Header { stamp: now.into(), frame_id: String::new() };
         let people = known.iter().map(messages::PersonRecord::from).collect();
@@ -235,6 +234,11 @@ impl Outputs {
             }
         }
     }
+}
+
+/// Whom ROS4HRI is told of without being seen: strangers are many, and told only once they are.
+fn persons_told(known: &[PersonRecord]) -> impl Iterator<Item = PersonId> {
+    known.iter().filter(|record| record.expires.is_none()).map(|record| record.person_id)
 }
 
 /// The topics of ROS4HRI, as far as their packages are installed.

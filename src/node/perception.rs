@@ -6,14 +6,14 @@ use super::shared::Shared;
 use super::transport::Answer;
 use crate::config::Config;
 use crate::frame::{Frame, Pixels};
-use crate::ids::CameraId;
+use crate::ids::{CameraId, PersonId};
 use crate::mailbox::{FrameEnd, Taken, Work};
 use crate::people::{EventKind, People, PersonEvent};
 use crate::pipeline::{EnrolTicket, Pipeline};
 use crate::runtime::{self, JITTER_SECS};
 use crate::time::Stamp;
 use crate::wire::messages;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -70,8 +70,15 @@ pub(super) struct Perception {
     last_frames: BTreeMap<CameraId, People>,
     /// The latest image's stamp, and when it came.
     latest: Option<(Stamp, Instant)>,
-    /// Revision of the gallery that was published, and when.
-    known: Option<(u64, Instant)>,
+    /// What was last published of the people known.
+    known: Option<Said>,
+}
+
+/// Of which revision of the gallery something was said, when, and of whom.
+struct Said {
+    revision: u64,
+    at: Instant,
+    ids: BTreeSet<PersonId>,
 }
 
 impl Perception {
@@ -243,26 +250,42 @@ impl Perception {
             }
         }
         let events = self.line.take_events();
-        self.outputs.changed(&events, self.image_time());
+        if !events.is_empty() {
+            self.outputs.changed(&events, &self.line.list(), self.image_time());
+        }
         self.publish_events(&events);
         self.shared.status().gallery.trouble = self.line.gallery_trouble().map(str::to_owned);
         let revision = self.line.revision();
-        let is_news =
-            self.known.is_none_or(|(published, at)| published != revision || at.elapsed() >= KNOWN_PEOPLE_PERIOD);
-        if is_news {
-            self.known = Some((revision, runtime::now()));
+        let is_over = |said: &Said| said.revision != revision || said.at.elapsed() >= KNOWN_PEOPLE_PERIOD;
+        if self.known.as_ref().is_none_or(is_over) {
             let people = self.line.list();
+            let ids = people.iter().map(|record| record.person_id).collect();
+            self.known = Some(Said { revision, at: runtime::now(), ids });
             self.shared.status().gallery.people = people.len();
             self.outputs.known_people(&people, self.shared.clock.now());
         }
     }
 
-    /// Keeps what late subscribers are told true while no camera is listened to: people may be forgotten by another
-    /// program. Nothing is said that was not said before.
-    pub(super) fn look_after_what_was_said(&mut self) {
-        if self.known.is_some() {
-            self.guarded("the gallery", Self::look_after_gallery);
+    /// What a node that is not active still does: whom another program makes it forget it takes out of what late
+    /// subscribers are told. Whatever else changes is told once it is active again.
+    pub(super) fn retract_the_forgotten(&mut self) {
+        let Some(said) = &self.known else { return };
+        self.outputs.renew();
+        let now = self.shared.clock.now();
+        self.line.follow_gallery(now);
+        let mut forgotten = self.line.take_events();
+        forgotten.retain(|event| event.kind == EventKind::PersonForgotten);
+        if forgotten.is_empty() {
+            return;
         }
+        let mut known = self.line.list();
+        known.retain(|record| said.ids.contains(&record.person_id));
+        for event in &mut forgotten {
+            event.stamp = now;
+        }
+        self.outputs.changed(&forgotten, &known, now);
+        self.publish_events(&forgotten);
+        self.outputs.known_people(&known, now);
     }
 
     /// Tells subscribers that nobody is seen any more, because nobody looks.

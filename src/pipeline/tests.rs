@@ -316,7 +316,7 @@ fn a_line_that_is_behind_leaves_what_is_due_for_later_but_not_for_long() {
         robot.waited_secs = waited_secs;
         let mut looks = 0;
         for frame in 0..frames {
-            robot.now = robot.now.plus_secs(if frame % 2 == 0 { 0.102 } else { 0.098 });
+            robot.now = robot.now.plus_secs(if frame % 4 < 2 { 0.098 } else { 0.102 });
             robot.see("left", &[(0, 100.0)]);
             looks += robot.line.buffers.wanted.embedding.len();
         }

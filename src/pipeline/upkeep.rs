@@ -54,6 +54,16 @@ impl Pipeline {
 
     /// Everything but enrolments that [`Pipeline::settle`] does.
     pub(super) fn keep_up(&mut self, now: Stamp) {
+        self.follow_gallery(now);
+        let sightings = self.sightings.due();
+        self.write_sightings(sightings);
+        self.remember_strangers();
+        self.forget_expired(now);
+        self.reserve_faces();
+    }
+
+    /// Takes over what other programs changed in the gallery's file, and writes nothing.
+    pub fn follow_gallery(&mut self, now: Stamp) {
         match self.gallery.refresh() {
             Ok(updates) => {
                 self.gallery_unread = None;
@@ -68,11 +78,6 @@ impl Pipeline {
             }
             Err(error) => note_trouble(&mut self.gallery_unread, &error.into()),
         }
-        let sightings = self.sightings.due();
-        self.write_sightings(sightings);
-        self.remember_strangers();
-        self.forget_expired(now);
-        self.reserve_faces();
     }
 
     /// Remembers the strangers who stayed, when `identity.auto_enrol` asks for it.

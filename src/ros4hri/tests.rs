@@ -528,7 +528,7 @@ fn merged_and_forgotten_people_are_told() {
     show(&mut humans, &mut sink, &frame(0.0, vec![face(1, Some(8))]));
     assert_eq!(sink.text(&format!("/humans/persons/{}/name", person_id(8))).unwrap(), "P8");
     sink.sent.clear();
-    humans.tell(&[event(EventKind::PersonForgotten, 8, None, 0.0)], frame(0.1, vec![]).stamp, &mut sink);
+    humans.tell(&[event(EventKind::PersonForgotten, 8, None, 0.0)], frame(5.0, vec![]).stamp, &mut sink);
     assert_eq!(sink.text(&format!("/humans/persons/{}/name", person_id(8))).unwrap(), "");
     assert_eq!((sink.ids("persons/known"), sink.ids("persons/tracked")), (Some(vec![]), Some(vec![])));
 

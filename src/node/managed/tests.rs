@@ -236,11 +236,15 @@ fn an_inactive_node_does_not_go_on_telling_who_was_forgotten_by_another_program(
     for person in &people[..2] {
         other.forget(*person).unwrap();
     }
-    assert_eq!(known(&mut robot), ["Cleo"]);
+    let look = Reference { look: look_at(3, 0.9), quality: 0.8, stamp: Stamp::default(), source: String::new() };
+    other.create(&NewPerson { name: "Dora".into(), ..NewPerson::default() }, &[look]).unwrap();
+    assert_eq!(known(&mut robot), ["Cleo"], "who came meanwhile is told when it is active again");
     let forgotten: Vec<messages::PersonEvent> = robot.ros.take("~/events");
     assert_eq!(forgotten.len(), 2);
     // The topic is offered anew, once, without its past.
     robot.node.tick(&mut robot.ros);
-    let offered = || robot.ros.advertised.iter().filter(|topic| topic.ends_with("/events")).count();
-    assert_eq!(offered(), 2);
+    let offered = robot.ros.advertised.iter().filter(|topic| topic.ends_with("/events")).count();
+    assert_eq!(offered, 2);
+    assert!(robot.change("activate"));
+    assert_eq!(known(&mut robot), ["Cleo", "Dora"]);
 }
