@@ -1,11 +1,18 @@
 //! Made-up faces for the tests of tracking and identity: people are axes of a small space, so
 //! that the cosine of a look to a person is chosen, not found.
 
-use crate::detect::Detection;
-use crate::embed::{Embedding, ModelTag};
+use crate::align::AlignedCrop;
+use crate::detect::{Detection, FaceDetector};
+use crate::embed::{Embedding, FaceEmbedder, ModelTag};
+use crate::frame::ImageView;
+use crate::gallery::Reference;
 use crate::geometry::{BBox, ImagePx, Landmarks5, Point};
-use crate::model::manifest::Similarity;
+use crate::inference::InferenceError;
+use crate::model::manifest::{Alignment, Similarity};
+use crate::pipeline::{EmbeddingStage, Stages};
+use crate::time::Stamp;
 use crate::track::Observation;
+use std::collections::BTreeMap;
 
 const DIMENSIONS: usize = 16;
 
@@ -56,4 +63,41 @@ pub(crate) fn observation(bbox: BBox<ImagePx>, embedding: Option<Embedding>) -> 
     let landmarks = Landmarks5::new([at(-0.2, -0.1), at(0.2, -0.1), at(0.0, 0.1), at(-0.15, 0.25), at(0.15, 0.25)]);
     let detection = Detection { bbox, score: 0.9, landmarks };
     Observation { detection, quality: 0.8, embedding, emotion_quality: 0.0, emotion: None }
+}
+
+/// Made-up looks at person `who` (0 to 7) with these cosines, to be kept.
+pub(crate) fn references<const N: usize>(who: usize, cosines: [f32; N], stamp: Stamp) -> [Reference; N] {
+    cosines.map(|cosine| Reference { look: look_at(who, cosine), quality: 0.8, stamp, source: String::new() })
+}
+
+/// Stages of a line whose networks find nothing.
+pub(crate) fn stages() -> Stages {
+    let alignment = Alignment { size: 112, templates: BTreeMap::new() };
+    let embedder = Box::new(NoNetwork(tag()));
+    Stages {
+        detector: Box::new(NoNetwork(tag())),
+        landmarks: None,
+        embedding: Some(EmbeddingStage { embedder, alignment, similarity: similarity() }),
+        emotion: None,
+    }
+}
+
+struct NoNetwork(ModelTag);
+
+impl FaceDetector for NoNetwork {
+    fn detect(&mut self, _: ImageView<'_>, out: &mut Vec<Detection>) -> Result<(), InferenceError> {
+        out.clear();
+        Ok(())
+    }
+}
+
+impl FaceEmbedder for NoNetwork {
+    fn model(&self) -> &ModelTag {
+        &self.0
+    }
+
+    fn embed(&mut self, _: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
+        out.clear();
+        Ok(())
+    }
 }

@@ -6,7 +6,7 @@ use crate::annotate::Annotator;
 use crate::config::{AnnotatedConfig, Config, OutputMode};
 use crate::frame::{Decoder, EncodedPixels, Pixels, RawPixels};
 use crate::gallery::PersonRecord;
-use crate::ids::{CameraId, PersonId};
+use crate::ids::CameraId;
 use crate::people::{People, PersonEvent};
 use crate::ros4hri::{self, Humans, Settings};
 use crate::runtime;
@@ -148,10 +148,12 @@ impl Outputs {
         }
     }
 
-    /// What changed among the people we know, who are `known` now, between frames.
+    /// Tells ROS4HRI, between frames, who is `known` now and what changed among them.
     pub(super) fn changed(&mut self, events: &[PersonEvent], known: &[PersonRecord], now: Stamp) {
         if let Some((humans, topics)) = &mut self.humans {
-            humans.know(persons_told(known));
+            // Strangers are many, and told only once they are seen.
+            let told = known.iter().filter(|record| record.expires.is_none());
+            humans.know(told.map(|record| record.person_id));
             humans.tell(events, now, topics);
         }
     }
@@ -194,9 +196,6 @@ impl Outputs {
     }
 
     pub(super) fn known_people(&mut self, known: &[PersonRecord], now: Stamp) {
-        if let Some((humans, _)) = &mut self.humans {
-            humans.know(persons_told(known));
-        }
         let header = messages::Header { stamp: now.into(), frame_id: String::new() };
         let people = known.iter().map(messages::PersonRecord::from).collect();
         self.known_people.send(&messages::KnownPeople { header, people }, &mut self.message);
@@ -234,11 +233,6 @@ impl Outputs {
             }
         }
     }
-}
-
-/// Whom ROS4HRI is told of without being seen: strangers are many, and told only once they are.
-fn persons_told(known: &[PersonRecord]) -> impl Iterator<Item = PersonId> {
-    known.iter().filter(|record| record.expires.is_none()).map(|record| record.person_id)
 }
 
 /// The topics of ROS4HRI, as far as their packages are installed.

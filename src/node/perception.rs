@@ -249,16 +249,17 @@ impl Perception {
                 answer(super::services::enrolled(result));
             }
         }
-        let events = self.line.take_events();
-        if !events.is_empty() {
-            self.outputs.changed(&events, &self.line.list(), self.image_time());
-        }
-        self.publish_events(&events);
         self.shared.status().gallery.trouble = self.line.gallery_trouble().map(str::to_owned);
-        let revision = self.line.revision();
+        let (events, revision) = (self.line.take_events(), self.line.revision());
         let is_over = |said: &Said| said.revision != revision || said.at.elapsed() >= KNOWN_PEOPLE_PERIOD;
-        if self.known.as_ref().is_none_or(is_over) {
-            let people = self.line.list();
+        let is_news = self.known.as_ref().is_none_or(is_over);
+        if events.is_empty() && !is_news {
+            return;
+        }
+        let people = self.line.list();
+        self.outputs.changed(&events, &people, self.image_time());
+        self.publish_events(&events);
+        if is_news {
             let ids = people.iter().map(|record| record.person_id).collect();
             self.known = Some(Said { revision, at: runtime::now(), ids });
             self.shared.status().gallery.people = people.len();

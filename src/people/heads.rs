@@ -11,7 +11,7 @@
 use super::presence::{about, event};
 use super::{EventKind, People, Person, PersonEvent};
 use crate::head_pose::HeadPose;
-use crate::ids::{FaceId, PersonId};
+use crate::ids::FaceId;
 use crate::lens::Lens;
 use crate::time::Stamp;
 use nalgebra::{UnitQuaternion, Vector3};
@@ -51,7 +51,6 @@ struct Head {
     pose: Option<Smooth>,
     attention: Option<Attention>,
     is_attentive: bool,
-    person_id: Option<PersonId>,
 }
 
 #[derive(Debug)]
@@ -70,7 +69,8 @@ struct Smooth {
 }
 
 impl Heads {
-    /// Fills in pose and attention of everyone in the frame, and appends what changed to `events`.
+    /// Fills in pose and attention of everyone in the frame, and appends what changed to `events`, which tell
+    /// already which faces are gone.
     pub fn look(&mut self, lens: Option<Lens>, frame: &mut People, events: &mut Vec<PersonEvent>) {
         let lens = self.checked(lens, frame);
         let nominal = Lens::nominal(frame.width, frame.height);
@@ -80,7 +80,6 @@ impl Heads {
         }
         for person in &frame.people {
             let Some(head) = self.heads.get_mut(&person.face_id) else { continue };
-            head.person_id = person.identity.person_id;
             if let Some(kind) = head.change(person.attention) {
                 let confidence = person.attention.unwrap_or(0.0);
                 events.push(PersonEvent { confidence, ..about(frame, kind, person) });
@@ -89,8 +88,12 @@ impl Heads {
         self.heads.retain(|face_id, head| {
             let is_live = frame.people.iter().any(|person| person.face_id == *face_id);
             if !is_live && head.is_attentive {
-                let lost = event(frame, EventKind::AttentionLost);
-                events.push(PersonEvent { face_id: Some(*face_id), person_id: head.person_id, ..lost });
+                // Whose face it was is told with its loss, by who knows of people that were forgotten or merged since.
+                let is_lost =
+                    |event: &&PersonEvent| event.kind == EventKind::FaceLost && event.face_id == Some(*face_id);
+                let person_id = events.iter().find(is_lost).and_then(|event| event.person_id);
+                let attention_lost = event(frame, EventKind::AttentionLost);
+                events.push(PersonEvent { face_id: Some(*face_id), person_id, ..attention_lost });
             }
             is_live
         });
@@ -100,20 +103,6 @@ impl Heads {
     pub fn reset(&mut self) {
         for head in self.heads.values_mut() {
             (head.pose, head.attention) = (None, None);
-        }
-    }
-
-    /// Forgets whose heads these were: they turn away as anybody's.
-    pub fn forget(&mut self, person: PersonId) {
-        for head in self.heads.values_mut().filter(|head| head.person_id == Some(person)) {
-            head.person_id = None;
-        }
-    }
-
-    /// `absorb` is `keep` from now on.
-    pub fn merge(&mut self, keep: PersonId, absorb: PersonId) {
-        for head in self.heads.values_mut().filter(|head| head.person_id == Some(absorb)) {
-            head.person_id = Some(keep);
         }
     }
 

@@ -142,7 +142,6 @@ pub(super) fn about(frame: &People, kind: EventKind, person: &Person) -> PersonE
     PersonEvent {
         face_id: Some(person.face_id),
         person_id: person.identity.person_id,
-        name: None,
         confidence: person.identity.confidence,
         ..event(frame, kind)
     }

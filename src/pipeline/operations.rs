@@ -401,7 +401,6 @@ impl Pipeline {
         for camera in self.cameras.values_mut() {
             for person in &people {
                 camera.identifier.forget(*person);
-                camera.heads.forget(*person);
             }
             camera.tracker.reset();
         }
@@ -539,7 +538,6 @@ impl Pipeline {
         let (mut tracks, mut looks) = (0, 0);
         for camera in self.cameras.values_mut() {
             let faces = camera.identifier.forget(person);
-            camera.heads.forget(person);
             for face in &faces {
                 camera.tracker.forget(*face);
                 looks += self.looks.forget(*face);

@@ -4,29 +4,8 @@ use crate::gallery::{Kind, Reference};
 use crate::geometry::BBox;
 use crate::ids::{FaceId, PersonId};
 use crate::people::{EventKind, IdentityState, Person};
-use crate::testing::{look_at, observation, similarity, tag};
+use crate::testing::{look_at, observation, references, stages, tag};
 use std::collections::BTreeSet;
-
-/// Faces are handed over as found and measured: neither network is ever asked.
-struct NoNetwork(ModelTag);
-
-impl FaceDetector for NoNetwork {
-    fn detect(&mut self, _: ImageView<'_>, out: &mut Vec<Detection>) -> Result<(), InferenceError> {
-        out.clear();
-        Ok(())
-    }
-}
-
-impl FaceEmbedder for NoNetwork {
-    fn model(&self) -> &ModelTag {
-        &self.0
-    }
-
-    fn embed(&mut self, _: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
-        out.clear();
-        Ok(())
-    }
-}
 
 /// A robot with two cameras and a gallery in memory.
 struct Robot {
@@ -43,16 +22,9 @@ impl Robot {
     fn new(auto_enrol: AutoEnrol) -> Self {
         let mut config = Config::default();
         config.identity.auto_enrol = auto_enrol;
-        let embedder = Box::new(NoNetwork(tag()));
-        let alignment = Alignment { size: 112, templates: BTreeMap::new() };
-        let stages = Stages {
-            detector: Box::new(NoNetwork(tag())),
-            landmarks: None,
-            embedding: Some(EmbeddingStage { embedder, alignment, similarity: similarity() }),
-            emotion: None,
-        };
         let now = Stamp::default().plus_secs(1e9);
-        Self { line: Pipeline::new(config, stages), now, waited_secs: 0.0, events: Vec::new() }
+        // Faces are handed over as found and measured.
+        Self { line: Pipeline::new(config, stages()), now, waited_secs: 0.0, events: Vec::new() }
     }
 
     /// What one camera shows; the looks are alike as those at one person are.
@@ -85,12 +57,7 @@ impl Robot {
     }
 
     fn enrol(&mut self, name: &str, who: usize) -> PersonId {
-        let looks = [0.9, 0.85].map(|cosine| Reference {
-            look: look_at(who, cosine),
-            quality: 0.8,
-            stamp: self.now,
-            source: String::new(),
-        });
+        let looks = references(who, [0.9, 0.85], self.now);
         self.line.enrol_looks(&EnrolAs { name: name.into(), ..EnrolAs::default() }, &looks).unwrap().person_id
     }
 
@@ -214,6 +181,9 @@ fn no_event_names_who_was_forgotten() {
         about_faces.into_iter().map(|event| (event.person_id, event.name)).collect::<BTreeSet<_>>()
     };
     let nobody = BTreeSet::from([(None, None)]);
+
+    let (mut robot, anna, _) = watched();
+    assert_eq!(told_later(&mut robot), BTreeSet::from([(Some(anna), Some("Anna".to_owned()))]), "not forgotten");
 
     let (mut robot, anna, _) = watched();
     robot.line.forget(anna).unwrap();

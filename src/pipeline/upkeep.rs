@@ -144,9 +144,8 @@ impl Pipeline {
 
     /// Takes one person for another in all that is remembered beside the gallery.
     pub(super) fn merge_live(&mut self, keep: PersonId, absorb: PersonId) {
-        for Camera { identifier, heads, .. } in self.cameras.values_mut() {
+        for Camera { identifier, .. } in self.cameras.values_mut() {
             identifier.merge(keep, absorb);
-            heads.merge(keep, absorb);
         }
         self.sightings.merge(keep, absorb);
         self.report(EventKind::PersonMerged, Some(keep), Some(absorb), String::new());

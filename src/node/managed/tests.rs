@@ -1,43 +1,14 @@
 use super::*;
-use crate::align::AlignedCrop;
-use crate::detect::{Detection, FaceDetector};
-use crate::embed::{Embedding, FaceEmbedder, ModelTag};
-use crate::frame::ImageView;
-use crate::gallery::{NewPerson, Reference, StoredGallery};
-use crate::inference::InferenceError;
+use crate::gallery::{NewPerson, StoredGallery};
 use crate::node::testing::Direct;
-use crate::pipeline::{EmbeddingStage, Stages};
-use crate::testing::{look_at, similarity, tag};
+use crate::testing::{references, stages, tag};
 use crate::time::Stamp;
 use crate::wire::messages;
 use crate::wire::parameters as params;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-struct NoFaces;
-
-impl FaceDetector for NoFaces {
-    fn detect(&mut self, _: ImageView<'_>, out: &mut Vec<Detection>) -> Result<(), InferenceError> {
-        out.clear();
-        Ok(())
-    }
-}
-
-struct NoLooks(ModelTag);
-
-impl FaceEmbedder for NoLooks {
-    fn model(&self) -> &ModelTag {
-        &self.0
-    }
-
-    fn embed(&mut self, _: &[AlignedCrop], out: &mut Vec<Embedding>) -> Result<(), InferenceError> {
-        out.clear();
-        Ok(())
-    }
-}
-
 fn line(config: &Config) -> Pipeline {
-    let stages = Stages { detector: Box::new(NoFaces), landmarks: None, embedding: None, emotion: None };
-    Pipeline::new(config.clone(), stages)
+    Pipeline::new(config.clone(), stages())
 }
 
 /// A node in a middleware of its own.
@@ -200,16 +171,13 @@ fn an_inactive_node_does_not_go_on_telling_who_was_forgotten_by_another_program(
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("people.db");
     let mut other = StoredGallery::open(&file, &tag()).unwrap();
-    let people = [(0, "Anna"), (1, "Ben"), (2, "Cleo")].map(|(who, name)| {
-        let look = look_at(who, 0.9);
-        let reference = Reference { look, quality: 0.8, stamp: Stamp::default(), source: String::new() };
-        other.create(&NewPerson { name: name.into(), ..NewPerson::default() }, &[reference]).unwrap()
-    });
+    let create = |gallery: &mut StoredGallery, who: usize, name: &str| {
+        let looks = references(who, [0.9], Stamp::default());
+        gallery.create(&NewPerson { name: name.into(), ..NewPerson::default() }, &looks).unwrap()
+    };
+    let people = [(0, "Anna"), (1, "Ben"), (2, "Cleo")].map(|(who, name)| create(&mut other, who, name));
     let mut robot = Robot::new(move |config| {
-        let alignment = crate::model::manifest::Alignment { size: 112, templates: std::collections::BTreeMap::new() };
-        let embedding = EmbeddingStage { embedder: Box::new(NoLooks(tag())), alignment, similarity: similarity() };
-        let stages = Stages { detector: Box::new(NoFaces), landmarks: None, embedding: Some(embedding), emotion: None };
-        let mut line = Pipeline::new(config.clone(), stages);
+        let mut line = line(config);
         line.open_gallery(&file)?;
         Ok(line)
     });
@@ -236,8 +204,7 @@ fn an_inactive_node_does_not_go_on_telling_who_was_forgotten_by_another_program(
     for person in &people[..2] {
         other.forget(*person).unwrap();
     }
-    let look = Reference { look: look_at(3, 0.9), quality: 0.8, stamp: Stamp::default(), source: String::new() };
-    other.create(&NewPerson { name: "Dora".into(), ..NewPerson::default() }, &[look]).unwrap();
+    create(&mut other, 3, "Dora");
     assert_eq!(known(&mut robot), ["Cleo"], "who came meanwhile is told when it is active again");
     let forgotten: Vec<messages::PersonEvent> = robot.ros.take("~/events");
     assert_eq!(forgotten.len(), 2);
